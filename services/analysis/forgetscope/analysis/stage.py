@@ -1,0 +1,159 @@
+"""The stage functions of the analysis service."""
+
+import json
+from collections.abc import Iterable, Mapping
+from importlib.metadata import version
+
+import numpy as np
+from pydantic import TypeAdapter
+
+from forgetscope.analysis import results as build_results
+from forgetscope.analysis import tables
+from forgetscope.analysis.report import ReportFacts, render
+from forgetscope.analysis.results import CellKey, Design, TaskOutcomes
+from forgetscope.app.predictions_file import read_predictions
+from forgetscope.core.groups import arrange
+from forgetscope.core.predictions import Prediction
+from forgetscope.ports.stage import StageIO, StageTable, Work
+from forgetscope.schema.base import JsonObject, StageKey, Value
+from forgetscope.schema.errors import DataChanged
+from forgetscope.schema.experiment import AnalysisSpec
+from forgetscope.schema.results import Results, TaskInfo
+
+__all__ = ["analyse", "report", "stages"]
+
+_PACKAGES = ("forgetscope", "numpy", "scipy", "pyarrow")
+
+
+class _Task(Value):
+    id: str
+    name: str
+    kind: str
+    chance: float
+
+
+class _CellUse(Value):
+    role: str
+    chain: tuple[str, ...]
+    seed: int | None
+    task: str
+
+
+class _Analyse(Value):
+    """The parameters of an analyse stage."""
+
+    settings: AnalysisSpec
+    tasks: tuple[_Task, ...]
+    chains: tuple[tuple[str, ...], ...]
+    seeds: tuple[int, ...]
+    cells: tuple[_CellUse, ...]
+
+
+class _Report(Value):
+    """The parameters of a report stage."""
+
+    name: str
+    spec: JsonObject
+    engine: str
+    engine_reason: str
+    stages: dict[str, StageKey]
+
+
+def stages() -> StageTable:
+    """What this service can run."""
+    return {"analyse": analyse, "report": report}
+
+
+def analyse(work: Work, io: StageIO) -> JsonObject:
+    """Predictions of every cell → results.json, accuracy.csv, forgetting.csv, groups.csv.
+
+    Raises:
+        DataChanged: the cells of a task do not have the same items in the same order.
+    """
+    params = TypeAdapter(_Analyse).validate_python(work.params)
+    total = len(params.cells) + len(params.tasks)
+    tasks = []
+    read = 0
+    for task in params.tasks:
+        cells: dict[CellKey, list[Prediction]] = {}
+        for cell in (c for c in params.cells if c.task == task.id):
+            path = io.input(cell.role) / "predictions.parquet"
+            cells[cell.chain, cell.seed] = read_predictions(path)
+            read += 1
+            io.progress(read, total, "steps")
+        tasks.append(_outcomes(task, cells))
+    results = build_results.build(
+        Design(params.chains, params.seeds, params.settings),
+        tasks,
+        np.random.default_rng(work.seed),
+        provenance={
+            "inputs": {role: manifest.stage for role, manifest in sorted(work.inputs.items())},
+            "packages": {name: version(name) for name in _PACKAGES},
+            "seed": str(work.seed),  # 63 bits: more than a JSON number keeps everywhere
+        },
+        progress=lambda done, _: io.progress(len(params.cells) + done, total, "steps"),
+    )
+    text = json.dumps(
+        results.model_dump(mode="json"),
+        indent=1,
+        sort_keys=True,
+        allow_nan=False,
+        ensure_ascii=False,
+    )
+    (io.output / "results.json").write_text(text + "\n", encoding="utf-8")
+    tables.write(results, io.output)
+    return {"forgetting": len(results.forgetting), "order_effects": len(results.order_effects)}
+
+
+def _outcomes(task: _Task, cells: Mapping[CellKey, list[Prediction]]) -> TaskOutcomes:
+    """Outcomes of every model on the task's items, after a check that the items are the same."""
+    reference = next(iter(cells.values()))
+    expected = [_identity(p) for p in reference]
+    for (chain, seed), predictions in cells.items():
+        if (found := [_identity(p) for p in predictions]) != expected:
+            model = f"model after {' → '.join(chain) or 'no training'}, seed {seed}"
+            raise DataChanged(
+                f"{_difference(expected, found)} ({model})",
+                where=f"predictions of {task.id}",
+                hint="Evaluate all models of a task on the same examples.",
+            )
+    items = arrange([p.groups for p in reference], [p.cluster for p in reference])
+    info = TaskInfo.model_validate(
+        {
+            **task.model_dump(),
+            "groups": items.groups,
+            "items": len(reference),
+            "clusters": items.clusters,
+        }
+    )
+    return TaskOutcomes(
+        info,
+        items,
+        {
+            key: np.array([np.nan if p.correct is None else float(p.correct) for p in predictions])
+            for key, predictions in cells.items()
+        },
+    )
+
+
+def _identity(prediction: Prediction) -> tuple[str, str, tuple[str, ...]]:
+    return prediction.id, prediction.cluster, tuple(sorted(prediction.groups))
+
+
+def _difference(expected: list[tuple[str, str, tuple[str, ...]]], found: Iterable[object]) -> str:
+    other = list(found)
+    if len(other) != len(expected):
+        return f"{len(other)} items instead of {len(expected)}"
+    at = next(i for i, (a, b) in enumerate(zip(expected, other, strict=True)) if a != b)
+    return f"item {at + 1} is not {expected[at][0]!r} with the same cluster and groups"
+
+
+def report(work: Work, io: StageIO) -> JsonObject:
+    """results.json → report.html, one file that needs nothing else."""
+    params = TypeAdapter(_Report).validate_python(work.params)
+    text = (io.input("results") / "results.json").read_text(encoding="utf-8")
+    results = Results.model_validate_json(text)
+    page = render(results, ReportFacts(**dict(params)))
+    (io.output / "report.html").write_text(page, encoding="utf-8")
+    io.progress(1, 1, "reports")
+    return {"bytes": len(page.encode())}

@@ -1,0 +1,99 @@
+"""The results document as CSV tables, for spreadsheets and statistics programs.
+
+Fractions, not percent. An undefined number is an empty field; its reason stands in results.json.
+"""
+
+import csv
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from forgetscope.schema.results import Measured, Results
+
+__all__ = ["write"]
+
+Field = str | int | float | None
+
+
+def write(results: Results, folder: Path) -> None:
+    """Write accuracy.csv, forgetting.csv and groups.csv."""
+    _table(
+        folder / "accuracy.csv",
+        ["chain", "seed", "task", "group", "accuracy", "scored", "correct", "unscored"],
+        (
+            [
+                _chain(cell.chain),
+                cell.seed,
+                cell.task,
+                _text(group),
+                a.value,
+                a.scored,
+                a.correct,
+                a.unscored,
+            ]
+            for cell in results.matrix
+            for group, a in [("", cell.overall), *cell.groups.items()]
+        ),
+    )
+    whole = ["before", "after", "forgetting", "best_minus_last", "relative", "chance_corrected"]
+    _table(
+        folder / "forgetting.csv",
+        ["chain", "task", "position", "items", "clusters", "unscored", *_ends(whole)],
+        (
+            [
+                _chain(row.chain),
+                row.task,
+                row.position,
+                row.items,
+                row.clusters,
+                row.unscored,
+                *_numbers([getattr(row, name) for name in whole]),
+            ]
+            for row in results.forgetting
+        ),
+    )
+    parts = ["before", "after", "forgetting", "biased", "biased_macro"]
+    _table(
+        folder / "groups.csv",
+        ["chain", "task", "position", "group", "items", "clusters", "unscored", "too_small"]
+        + _ends(parts),
+        (
+            [
+                _chain(row.chain),
+                row.task,
+                row.position,
+                _text(group.group),
+                group.items,
+                group.clusters,
+                group.unscored,
+                str(group.too_small).lower(),
+                *_numbers([getattr(group, name) for name in parts]),
+            ]
+            for row in results.forgetting
+            for group in row.groups
+        ),
+    )
+
+
+def _table(path: Path, header: Sequence[str], rows: Iterable[Sequence[Field]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+def _ends(names: Iterable[str]) -> list[str]:
+    return [column for name in names for column in (name, f"{name}_low", f"{name}_high")]
+
+
+def _numbers(measured: Iterable[Measured]) -> list[Field]:
+    return [number for m in measured for number in (m.value, m.low, m.high)]
+
+
+def _chain(chain: tuple[str, ...]) -> str:
+    """Task ids cannot contain ">"; the base model is the empty chain."""
+    return " > ".join(chain)
+
+
+def _text(value: str) -> str:
+    """Spreadsheets run a cell that begins like a formula; an apostrophe makes it text."""
+    return f"'{value}" if value.startswith(("=", "+", "-", "@", "\t", "\r")) else value

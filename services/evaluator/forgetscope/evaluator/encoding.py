@@ -1,0 +1,40 @@
+"""Examples as token ids that fit into the model, or the reason why they do not."""
+
+from collections.abc import Sequence
+
+from forgetscope.core.encoding import Encoder, encode_parts, fit
+from forgetscope.evaluator.engines.base import ChoiceItem, Tokens
+from forgetscope.schema.example import Example
+
+__all__ = ["encode_choice", "encode_prompt", "longest_answer"]
+
+
+def encode_choice(encode: Encoder, example: Example, max_length: int) -> ChoiceItem | str:
+    """The item, or why it stays unscored.
+
+    All options follow the same prompt: it is cut so that the longest one fits.
+    """
+    pairs = [encode_parts(encode, example.prompt, option) for option in example.options]
+    fits = [fit(*pair, max_length, bos=encode.bos) for pair in pairs]
+    for index, one in enumerate(fits):
+        if one.misfit is not None:
+            return f"option {index}: {one.misfit}"
+    options = tuple(tuple(one.continuation_ids) for one in fits)
+    if len(set(options)) != len(options):
+        return "two options are the same tokens to this tokenizer"
+    return ChoiceItem(min((tuple(one.prompt_ids) for one in fits), key=len), options)
+
+
+def encode_prompt(
+    encode: Encoder, example: Example, max_length: int, new_tokens: int
+) -> Tokens | str:
+    """The prompt with room for `new_tokens` behind it, or why it stays unscored."""
+    prompt_ids, _ = encode_parts(encode, example.prompt, example.target)
+    room = fit(prompt_ids, [0] * new_tokens, max_length, bos=encode.bos)
+    return tuple(room.prompt_ids) if room.misfit is None else room.misfit
+
+
+def longest_answer(encode: Encoder, examples: Sequence[Example]) -> int:
+    """How many tokens a generated answer may have: those of the longest target, and its end."""
+    targets = (encode_parts(encode, e.prompt, e.target)[1] for e in examples)
+    return max((len(target) for target in targets), default=0) + 1

@@ -1,0 +1,1 @@
+"""Engines: one contract, two ways to run a model."""

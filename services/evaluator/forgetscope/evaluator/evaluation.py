@@ -1,0 +1,173 @@
+"""Evaluate: examples and a model in, predictions out."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from forgetscope.app.predictions_file import write_predictions
+from forgetscope.core.encoding import Encoder
+from forgetscope.core.identity import digest_of
+from forgetscope.core.predictions import Prediction, predict
+from forgetscope.evaluator.encoding import encode_choice, encode_prompt, longest_answer
+from forgetscope.evaluator.engines.base import Adapter, ChoiceItem, Engine, Report
+from forgetscope.evaluator.engines.cache import EngineCache, EngineKey
+from forgetscope.evaluator.files import read_model_files
+from forgetscope.modeling.determinism import deterministic
+from forgetscope.modeling.loading import TokenizerEncoder, is_adapter, load_tokenizer
+from forgetscope.ports.stage import Machine, StageIO, Work
+from forgetscope.schema.base import JsonObject, Value
+from forgetscope.schema.example import Example
+from forgetscope.schema.stage import Manifest
+
+__all__ = ["PREDICTIONS", "evaluate"]
+
+PREDICTIONS = "predictions.parquet"
+
+
+class Settings(Value):
+    """The parameters of an evaluate stage: all of them can change its result."""
+
+    engine: Literal["transformers", "vllm"]
+    dtype: Literal["float32", "bfloat16"]
+    attention: Literal["sdpa", "eager"]
+    max_length: int
+
+
+class Subject(NamedTuple):
+    """What is evaluated: the weights in `folder`, whose files have `digest`, under `adapter`."""
+
+    folder: Path
+    digest: str
+    adapter: Adapter | None
+
+
+class Codec(NamedTuple):
+    """Text to tokens and back. A text has at most `limit` tokens; those of `stop` end it."""
+
+    encode: Encoder
+    decode: Callable[..., str]
+    stop: frozenset[int]
+    limit: int
+
+
+def evaluate(work: Work, io: StageIO, cache: EngineCache) -> JsonObject:
+    """Score every example with the base model, an adapter on it, or a whole checkpoint.
+
+    Writes predictions.parquet in the order of the examples. Raises what reading and loading the
+    model raise.
+    """
+    settings = Settings.model_validate(work.params)
+    subject = _subject(work, io)
+    lines = (io.input("data") / "examples.jsonl").read_text(encoding="utf-8").splitlines()
+    examples = [Example.model_validate_json(line) for line in lines]
+    choices = [e for e in examples if e.form == "choice"]
+    texts = [e for e in examples if e.form == "generate"]
+
+    files = read_model_files(subject.folder)
+    tokenizer = load_tokenizer(subject.folder)
+    codec = Codec(
+        encode=TokenizerEncoder(tokenizer),
+        decode=tokenizer.decode,
+        stop=files.stop | ({tokenizer.eos_token_id} - {None}),
+        limit=min(settings.max_length, files.positions or settings.max_length),
+    )
+
+    def report(share: float, part: Sequence[Example], before: int) -> None:
+        io.progress(before + share * len(part), len(examples), "examples")
+
+    with deterministic(io.machine.device, threads=io.machine.threads, seed=work.seed):
+        engine = _engine(settings, subject, codec.limit, io.machine, cache)
+        engine.use(subject.adapter, io.scratch)
+        chosen = _choose(engine, codec, choices, partial(report, part=choices, before=0))
+        written = _write(engine, codec, texts, partial(report, part=texts, before=len(choices)))
+    left = {"choice": iter(chosen), "generate": iter(written)}
+    rows = [next(left[e.form]) for e in examples]
+    write_predictions(io.output / PREDICTIONS, rows)
+    return {
+        "items": len(rows),
+        "scored": sum(row.unscored is None for row in rows),
+        "correct": sum(row.correct is True for row in rows),
+        "engine": settings.engine,
+        "engine_version": engine.version,
+    }
+
+
+def _subject(work: Work, io: StageIO) -> Subject:
+    """A whole checkpoint is a model of its own: the base need not be there at all."""
+    base, checkpoint = work.inputs["base"], work.inputs.get("checkpoint")
+    if checkpoint is None:
+        return Subject(io.input("base"), _digest(base), None)
+    folder = io.input("checkpoint")
+    if is_adapter(folder):
+        adapter = Adapter(_digest(checkpoint), folder)
+        return Subject(io.input("base"), _digest(base), adapter)
+    return Subject(folder, _digest(checkpoint), None)
+
+
+def _digest(manifest: Manifest) -> str:
+    return digest_of({path: blob.digest for path, blob in manifest.files.items()})
+
+
+def _engine(
+    settings: Settings, subject: Subject, limit: int, machine: Machine, cache: EngineCache
+) -> Engine:
+    key = EngineKey(
+        model=subject.digest,
+        engine=settings.engine,
+        dtype=settings.dtype,
+        attention=settings.attention,
+        max_length=limit,
+        device=machine.device,
+        batch_tokens=machine.batch_tokens,
+    )
+
+    def load() -> Engine:
+        if settings.engine == "vllm":
+            from forgetscope.evaluator.engines.vllm import VllmEngine
+
+            return VllmEngine(
+                subject.folder,
+                dtype=settings.dtype,
+                device=machine.device,
+                max_length=limit,
+                batch_tokens=machine.batch_tokens,
+            )
+        from forgetscope.evaluator.engines.transformers import TransformersEngine
+
+        return TransformersEngine(
+            subject.folder,
+            dtype=settings.dtype,
+            attention=settings.attention,
+            device=machine.device,
+            batch_tokens=machine.batch_tokens,
+        )
+
+    return cache.get(key, load)
+
+
+def _choose(
+    engine: Engine, codec: Codec, examples: Sequence[Example], report: Report
+) -> list[Prediction]:
+    encoded = [encode_choice(codec.encode, e, codec.limit) for e in examples]
+    asked = [item for item in encoded if isinstance(item, ChoiceItem)]
+    scores = iter(engine.score_options(asked, report))
+    return [
+        predict(e, unscored=item) if isinstance(item, str) else predict(e, scores=next(scores))
+        for e, item in zip(examples, encoded, strict=True)
+    ]
+
+
+def _write(
+    engine: Engine, codec: Codec, examples: Sequence[Example], report: Report
+) -> list[Prediction]:
+    new_tokens = longest_answer(codec.encode, examples)
+    encoded = [encode_prompt(codec.encode, e, codec.limit, new_tokens) for e in examples]
+    asked = [prompt for prompt in encoded if not isinstance(prompt, str)]
+    answers = iter(engine.generate(asked, new_tokens, codec.stop, report))
+    return [
+        predict(e, unscored=prompt)
+        if isinstance(prompt, str)
+        else predict(e, text=codec.decode(next(answers), skip_special_tokens=True))
+        for e, prompt in zip(examples, encoded, strict=True)
+    ]

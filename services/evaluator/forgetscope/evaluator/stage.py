@@ -1,0 +1,20 @@
+"""The stages of the evaluator service."""
+
+from forgetscope.evaluator.engines.cache import EngineCache
+from forgetscope.ports.stage import StageIO, StageTable, Work
+from forgetscope.schema.base import JsonObject
+
+__all__ = ["stages"]
+
+
+def stages() -> StageTable:
+    """The stages by kind. Those of one table share one engine, which stays loaded between them."""
+    cache = EngineCache()
+
+    def evaluate(work: Work, io: StageIO) -> JsonObject:
+        # Torch belongs into the process that runs a stage, not into the one that lists them.
+        from forgetscope.evaluator import evaluation
+
+        return evaluation.evaluate(work, io, cache)
+
+    return {"evaluate": evaluate}

@@ -1,0 +1,1 @@
+"""Torch code that the trainer, the evaluator and the analysis share."""

@@ -1,0 +1,29 @@
+"""What a training stage is told: every value resolved, nothing left to a default."""
+
+from typing import Literal
+
+from pydantic import JsonValue
+
+from forgetscope.schema.base import Value
+
+__all__ = ["TrainParams"]
+
+
+class TrainParams(Value):
+    """`Work.params` of a train stage. `batch_size` counts examples of one optimiser step."""
+
+    method: str
+    method_params: dict[str, JsonValue]
+    learning_rate: float
+    batch_size: int
+    micro_batch_size: int
+    epochs: float
+    weight_decay: float
+    warmup_ratio: float
+    max_grad_norm: float | None
+    max_length: int
+    batching: Literal["length_grouped", "packed"]
+    dtype: Literal["float32", "bfloat16"]
+    attention: Literal["sdpa", "eager"]
+    gradient_checkpointing: bool
+    seed: int

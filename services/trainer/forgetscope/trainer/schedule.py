@@ -1,0 +1,24 @@
+"""How many steps, and the learning rate of each. Pure."""
+
+import math
+
+__all__ = ["linear_decay", "step_count", "warmup_steps"]
+
+
+def step_count(examples: int, batch_size: int, epochs: float) -> int:
+    """Optimiser steps of `epochs` passes (may be fractional: 0.5 is half of the first pass)."""
+    return max(1, math.ceil(epochs * math.ceil(examples / batch_size)))
+
+
+def warmup_steps(total: int, ratio: float) -> int:
+    return math.ceil(total * ratio)
+
+
+def linear_decay(step: int, total: int, warmup: int) -> float:
+    """Factor on the learning rate at `step` (from 0): up to 1 over `warmup` steps, then down to 0.
+
+    The same values as `get_linear_schedule_with_warmup` of transformers.
+    """
+    if step < warmup:
+        return step / max(1, warmup)
+    return max(0.0, (total - step) / max(1, total - warmup))

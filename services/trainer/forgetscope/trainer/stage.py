@@ -1,0 +1,28 @@
+"""The trainer's stages. Importing this loads no torch: the parent process does, too."""
+
+import time
+from collections.abc import Callable
+
+from forgetscope.ports.models import Models
+from forgetscope.ports.stage import StageIO, StageTable, Work
+from forgetscope.schema.base import JsonObject
+
+__all__ = ["stages"]
+
+
+def stages(
+    models: Models, *, clock: Callable[[], float] = time.monotonic, world_size: int = 1
+) -> StageTable:
+    """The stage functions by kind. `world_size`: processes that the launcher started."""
+
+    def prepare_model(work: Work, io: StageIO) -> JsonObject:
+        from forgetscope.trainer.base_model import run_prepare_model
+
+        return run_prepare_model(work, io, models)
+
+    def train(work: Work, io: StageIO) -> JsonObject:
+        from forgetscope.trainer.train import run_train
+
+        return run_train(work, io, clock=clock, world_size=world_size)
+
+    return {"prepare_model": prepare_model, "train": train}

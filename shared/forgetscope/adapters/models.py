@@ -1,0 +1,25 @@
+"""Base models from everywhere: each kind of reference goes to the adapter that knows it."""
+
+from pathlib import Path
+
+from forgetscope.adapters.models_files import FileModels
+from forgetscope.adapters.models_hub import HubModels
+from forgetscope.ports.models import ModelFacts
+from forgetscope.schema.experiment import HubModel, ModelRef
+
+__all__ = ["ModelSources"]
+
+
+class ModelSources:
+    def __init__(self, files: FileModels, hub: HubModels) -> None:
+        self._files = files
+        self._hub = hub
+
+    def inspect(self, ref: ModelRef) -> ModelFacts:
+        return self._hub.inspect(ref) if isinstance(ref, HubModel) else self._files.inspect(ref)
+
+    def materialise(self, ref: ModelRef, folder: Path) -> None:
+        if isinstance(ref, HubModel):
+            self._hub.materialise(ref, folder)
+        else:
+            self._files.materialise(ref, folder)

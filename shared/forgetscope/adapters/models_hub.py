@@ -1,0 +1,121 @@
+"""Base models of the Hugging Face hub, or of a server that speaks its protocol."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from forgetscope.adapters._bytes import DigestCache
+from forgetscope.adapters._layout import FILES, count, model_files, require_safe, tensors
+from forgetscope.adapters.models_files import LocalFolder, copy_files
+from forgetscope.ports.models import ModelFacts
+from forgetscope.schema.errors import InvalidInput, Unavailable, UnknownName, UnsafeWeights
+from forgetscope.schema.experiment import HubModel
+
+__all__ = ["HubModels"]
+
+_WANTED = ["*.safetensors", *FILES]
+_LOOK_SECONDS = 10.0
+
+
+class HubModels:
+    """`cache` is a folder in the layout of the hub's cache. `offline`: only what is there is
+    known, and nothing is asked. A commit never changes, so its hash is the fingerprint."""
+
+    def __init__(
+        self,
+        cache: Path,
+        *,
+        offline: bool,
+        endpoint: str | None = None,
+        token: str | None = None,
+    ) -> None:
+        self._cache = cache.resolve()
+        self._offline = offline
+        self._endpoint = endpoint
+        self._token = token
+        self._digests = DigestCache()
+
+    def inspect(self, ref: HubModel) -> ModelFacts:
+        fingerprint = f"hub/{ref.id}@{ref.revision}"
+        try:
+            cached = self._snapshot(ref, offline=True)
+            weights, _ = model_files(cached)
+            return ModelFacts(fingerprint, count(tensors(cached, weights)))
+        except UnsafeWeights:
+            raise
+        except InvalidInput:
+            # Not there, or not all of it: an unfinished download.
+            if self._offline:
+                raise
+        return self._ask(ref, fingerprint)
+
+    def materialise(self, ref: HubModel, folder: Path) -> None:
+        snapshot = self._snapshot(ref, offline=self._offline)
+        weights, others = model_files(snapshot)
+        copy_files(snapshot, (*weights, *others), folder)
+
+    def _ask(self, ref: HubModel, fingerprint: str) -> ModelFacts:
+        from huggingface_hub import HfApi  # noqa: PLC0415 - takes half a second
+
+        with _translated(ref, self._offline):
+            info = HfApi(endpoint=self._endpoint, token=self._token or False).model_info(
+                ref.id, revision=ref.revision, timeout=_LOOK_SECONDS
+            )
+        names = [file.rfilename for file in info.siblings or ()]
+        if not any(name.endswith(".safetensors") for name in names):
+            require_safe(names, _where(ref), "safetensors")
+            raise UnknownName("the repository holds no safetensors weights.", where=_where(ref))
+        parameters = info.safetensors.total if info.safetensors else None
+        return ModelFacts(
+            fingerprint,
+            parameters,
+            "The files are checked once they are downloaded"
+            + ("." if parameters else "; the hub does not say how many parameters there are."),
+        )
+
+    def _snapshot(self, ref: HubModel, *, offline: bool) -> LocalFolder:
+        from huggingface_hub import snapshot_download  # noqa: PLC0415 - takes half a second
+
+        with _translated(ref, offline):
+            path = snapshot_download(
+                ref.id,
+                revision=ref.revision,
+                cache_dir=self._cache,
+                allow_patterns=_WANTED,
+                local_files_only=offline,
+                endpoint=self._endpoint,
+                token=self._token or False,
+            )
+        return LocalFolder(Path(path), _where(ref), (self._cache,), self._digests)
+
+
+def _where(ref: HubModel) -> str:
+    return f"{ref.id}@{ref.revision}"
+
+
+@contextmanager
+def _translated(ref: HubModel, offline: bool) -> Iterator[None]:
+    from huggingface_hub import errors  # noqa: PLC0415 - takes half a second
+
+    try:
+        yield
+    except errors.GatedRepoError as error:
+        raise UnknownName(
+            "the hub gives this model only to those who were admitted to it.",
+            where=_where(ref),
+            hint="Ask for access on the hub, and give the server a token.",
+        ) from error
+    except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError) as error:
+        raise UnknownName("the hub has no such model and revision", where=_where(ref)) from error
+    except errors.LocalEntryNotFoundError as error:
+        if not offline:
+            raise Unavailable("the hub does not answer", where=_where(ref)) from error
+        raise UnknownName(
+            "the model is not in this server's cache, and the server works offline.",
+            where=_where(ref),
+            hint="Fetch it into the cache beforehand, or use a local folder.",
+        ) from error
+    except (errors.HTTPError, OSError) as error:
+        raise Unavailable(
+            f"the hub does not answer ({type(error).__name__})", where=_where(ref)
+        ) from error

@@ -1,0 +1,111 @@
+"""Which blobs the records name, and which are garbage.
+
+A digest that no manifest names is garbage until the store has deleted it, and is remembered for
+a while after: an attempt that stored its files before the deletion must not name them.
+"""
+
+from collections.abc import Collection, Iterable
+from typing import Literal
+
+from sqlalchemy import Connection, delete, func, insert, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from forgetscope.adapters.sql.journal import chunks
+from forgetscope.adapters.sql.tables import blob_uses, blobs, garbage, stages
+from forgetscope.schema.errors import NotFound
+from forgetscope.schema.stage import BlobRef, Manifest
+
+__all__ = ["blob", "collected", "disuse", "listed", "retire", "unsafe", "use", "used_by"]
+
+Slot = Literal["manifest", "resume"]
+
+
+def blob(connection: Connection, digest: str) -> BlobRef:
+    row = connection.execute(select(blobs).where(blobs.c.digest == digest)).first()
+    if row is None:
+        raise NotFound(f"No stage names a blob {digest!r}.")
+    return BlobRef(digest=row.digest, size=row.size, media_type=row.media_type)
+
+
+def digests_of(manifest: Manifest) -> list[str]:
+    return sorted({ref.digest for ref in manifest.files.values()})
+
+
+def unsafe(connection: Connection, manifest: Manifest, since: float) -> tuple[str, ...]:
+    """Digests that are to be deleted, or were since the attempt began to store its files."""
+    found: list[str] = []
+    for part in chunks(digests_of(manifest)):
+        query = select(garbage.c.digest).where(
+            garbage.c.digest.in_(part),
+            or_(garbage.c.collected_at.is_(None), garbage.c.collected_at >= since),
+        )
+        found += connection.scalars(query)
+    return tuple(sorted(found))
+
+
+def use(connection: Connection, key: str, slot: Slot, manifest: Manifest) -> None:
+    """Record that a stage names these blobs."""
+    refs = {ref.digest: ref for ref in manifest.files.values()}
+    if not refs:
+        return
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    connection.execute(
+        dialect.insert(blobs).on_conflict_do_nothing(),
+        [ref.model_dump() for _, ref in sorted(refs.items())],
+    )
+    connection.execute(
+        insert(blob_uses),
+        [{"stage_key": key, "slot": slot, "digest": digest} for digest in sorted(refs)],
+    )
+
+
+def used_by(connection: Connection, keys: Collection[str]) -> set[str]:
+    """Digests that any of these stages names."""
+    found: set[str] = set()
+    for part in chunks(keys):
+        query = select(blob_uses.c.digest).where(blob_uses.c.stage_key.in_(part))
+        found.update(connection.scalars(query))
+    return found
+
+
+def disuse(connection: Connection, key: str, slot: Slot) -> set[str]:
+    """The stage names these blobs no more; `retire` them when all new uses are recorded."""
+    table = blob_uses.c
+    query = delete(blob_uses).where(table.stage_key == key, table.slot == slot)
+    return set(connection.scalars(query.returning(table.digest)))
+
+
+def retire(connection: Connection, digests: Iterable[str]) -> None:
+    """List as garbage those of the digests that no stage names."""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    for part in chunks(sorted(digests)):
+        query = select(blob_uses.c.digest).where(blob_uses.c.digest.in_(part))
+        gone = sorted(set(part) - set(connection.scalars(query)))
+        if gone:
+            connection.execute(delete(blobs).where(blobs.c.digest.in_(gone)))
+            connection.execute(
+                dialect.insert(garbage).on_conflict_do_update(
+                    index_elements=["digest"], set_={"collected_at": None}
+                ),
+                [{"digest": digest, "collected_at": None} for digest in gone],
+            )
+
+
+def listed(connection: Connection, limit: int) -> tuple[str, ...]:
+    query = select(garbage.c.digest).where(garbage.c.collected_at.is_(None))
+    return tuple(connection.scalars(query.order_by(garbage.c.digest).limit(limit)))
+
+
+def collected(connection: Connection, now: float, digests: Iterable[str]) -> None:
+    """Remember the deletion for as long as an attempt runs that may not know of it."""
+    for part in chunks(list(digests)):
+        connection.execute(
+            update(garbage)
+            .where(garbage.c.digest.in_(part), garbage.c.collected_at.is_(None))
+            .values(collected_at=now)
+        )
+    oldest = connection.scalar(
+        select(func.min(stages.c.blobs_since)).where(stages.c.state == "running")
+    )
+    old = garbage.c.collected_at < oldest if oldest is not None else garbage.c.collected_at <= now
+    connection.execute(delete(garbage).where(old))

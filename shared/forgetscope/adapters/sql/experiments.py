@@ -1,0 +1,200 @@
+"""Experiments: submit, cancel, retry, delete. All of these need the structure lock."""
+
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, exists, func, insert, select, update
+
+from forgetscope.adapters.sql import blobs
+from forgetscope.adapters.sql.journal import Change, Opening, chunks, publish
+from forgetscope.adapters.sql.moves import belongs_to, promote, revive
+from forgetscope.adapters.sql.tables import edges, experiment_stages, experiments, stages
+from forgetscope.core import lifecycle
+from forgetscope.ports.records import Bell
+from forgetscope.schema.errors import Conflict, IdempotencyConflict, NotFound
+from forgetscope.schema.experiment import ExperimentSpec
+from forgetscope.schema.plan import Plan, PlannedStage
+
+__all__ = ["add", "cancel", "find", "forget", "retry"]
+
+
+def add(
+    connection: Connection,
+    now: float,
+    experiment_id: str,
+    spec: ExperimentSpec,
+    plan: Plan,
+    idempotency_key: str | None,
+    request_digest: str,
+) -> tuple[str, bool, tuple[Bell, ...]]:
+    if idempotency_key is not None:
+        earlier = connection.execute(
+            select(experiments.c.id, experiments.c.request_digest).where(
+                experiments.c.idempotency_key == idempotency_key
+            )
+        ).first()
+        if earlier is not None:
+            if earlier.request_digest != request_digest:
+                raise IdempotencyConflict(
+                    f"The Idempotency-Key {idempotency_key!r} was used for another request.",
+                    where="Idempotency-Key",
+                    hint="Use a new key for a new request.",
+                )
+            return earlier.id, False, ()
+    connection.execute(
+        insert(experiments).values(
+            id=experiment_id,
+            name=spec.name,
+            state="queued",
+            spec=spec.model_dump(mode="json"),
+            engine=plan.engine,
+            engine_reason=plan.engine_reason,
+            notes=list(plan.notes),
+            created_at=now,
+            idempotency_key=idempotency_key,
+            request_digest=request_digest,
+            counts={},
+            event_seq=0,
+        )
+    )
+    _add_stages(connection, now, plan)
+    members = [
+        {
+            "experiment_id": experiment_id,
+            "position": position,
+            "stage_key": stage.key,
+            "label": stage.label.model_dump(mode="json"),
+        }
+        for position, stage in enumerate(plan.stages)
+    ]
+    if members:
+        connection.execute(insert(experiment_stages), members)
+    connection.execute(
+        update(experiments)
+        .where(experiments.c.id == experiment_id)
+        .values(counts=_count(connection, experiment_id))
+    )
+    bells = _want(connection, now, experiment_id, Opening("experiment.submitted", "queued"))
+    return experiment_id, True, bells
+
+
+def _add_stages(connection: Connection, now: float, plan: Plan) -> None:
+    known: set[str] = set()
+    for part in chunks([stage.key for stage in plan.stages]):
+        known.update(connection.scalars(select(stages.c.key).where(stages.c.key.in_(part))))
+    new = [stage for stage in plan.stages if stage.key not in known]
+    if not new:
+        return
+    connection.execute(insert(stages), [_new_stage(stage, now) for stage in new])
+    links = [
+        {"stage_key": stage.key, "role": role, "input_key": key}
+        for stage in new
+        for role, key in stage.inputs.items()
+    ]
+    if links:
+        connection.execute(insert(edges), links)
+
+
+def _new_stage(stage: PlannedStage, now: float) -> dict[str, object]:
+    return {
+        "key": stage.key,
+        "kind": stage.kind,
+        "queue": stage.queue,
+        "state": "pending",
+        "params": stage.params,
+        "tokens": stage.tokens,
+        "base_key": stage.inputs.get("base"),
+        "attempt": 0,
+        "failures": 0,
+        "unwanted": False,
+        "created_at": now,
+    }
+
+
+def _count(connection: Connection, experiment_id: str) -> dict[str, int]:
+    query = select(stages.c.state, func.count()).where(belongs_to(experiment_id))
+    return {state: n for state, n in connection.execute(query.group_by(stages.c.state))}
+
+
+def _want(
+    connection: Connection, now: float, experiment_id: str, opening: Opening
+) -> tuple[Bell, ...]:
+    revived, kept = revive(connection, experiment_id)
+    promoted, bells = promote(connection, now, belongs_to(experiment_id))
+    openings = {experiment_id: opening}
+    publish(connection, now, [*revived, *promoted], openings=openings, touched=kept)
+    return bells
+
+
+def find(connection: Connection, experiment_id: str) -> Row[Any]:
+    """The experiment's row. Raises NotFound."""
+    row = connection.execute(select(experiments).where(experiments.c.id == experiment_id)).first()
+    if row is None:
+        raise NotFound(f"There is no experiment {experiment_id!r}.")
+    return row
+
+
+def cancel(connection: Connection, now: float, experiment_id: str) -> None:
+    state = find(connection, experiment_id).state
+    if state == "cancelling":
+        return
+    if state in lifecycle.OVER:
+        raise Conflict(f"Experiment {experiment_id!r} is over: {state}.")
+    other, member = experiments.alias("other"), experiment_stages.alias("member")
+    wanted = exists().where(
+        member.c.stage_key == stages.c.key,
+        member.c.experiment_id != experiment_id,
+        other.c.id == member.c.experiment_id,
+        other.c.state.in_(lifecycle.LIVE),
+    )
+    # Locked before they are judged: a claim in between decides whether one waits or runs.
+    unneeded = connection.execute(
+        select(stages.c.key, stages.c.state)
+        .where(belongs_to(experiment_id), stages.c.state.in_(lifecycle.OPEN), ~wanted)
+        .order_by(stages.c.key)
+        .with_for_update(key_share=True)
+    ).all()
+    waiting = [
+        Change(row.key, row.state, "cancelled") for row in unneeded if row.state != "running"
+    ]
+    for part in chunks([change.key for change in waiting]):
+        cancelled = update(stages).values(state="cancelled", finished_at=now)
+        connection.execute(cancelled.where(stages.c.key.in_(part)))
+    for part in chunks([row.key for row in unneeded if row.state == "running"]):
+        connection.execute(update(stages).values(unwanted=True).where(stages.c.key.in_(part)))
+    opening = Opening("experiment.cancelling", "cancelling")
+    publish(connection, now, waiting, openings={experiment_id: opening})
+
+
+def retry(connection: Connection, now: float, experiment_id: str) -> tuple[Bell, ...]:
+    row = find(connection, experiment_id)
+    if row.state == "cancelling":
+        raise Conflict(
+            f"Experiment {experiment_id!r} is being cancelled.",
+            hint="Retry it when it is cancelled.",
+        )
+    if row.state == "succeeded" or (
+        row.state in lifecycle.LIVE and not any(row.counts.get(s) for s in lifecycle.BAD)
+    ):
+        raise Conflict(f"Experiment {experiment_id!r} has no stage to retry: {row.state}.")
+    state = row.state if row.state in lifecycle.LIVE else "queued"
+    return _want(connection, now, experiment_id, Opening("experiment.retried", state))
+
+
+def forget(connection: Connection, experiment_id: str) -> None:
+    state = find(connection, experiment_id).state
+    if state not in lifecycle.OVER:
+        raise Conflict(f"Experiment {experiment_id!r} is {state}.", hint="Cancel it first.")
+    other = experiment_stages.alias("other")
+    shared = exists().where(
+        other.c.stage_key == stages.c.key, other.c.experiment_id != experiment_id
+    )
+    mine = connection.scalars(
+        select(stages.c.key).where(belongs_to(experiment_id), ~shared)
+    ).all()
+    released = blobs.used_by(connection, mine)
+    connection.execute(delete(experiments).where(experiments.c.id == experiment_id))
+    for part in chunks(mine):
+        connection.execute(delete(edges).where(edges.c.stage_key.in_(part)))
+    for part in chunks(mine):
+        connection.execute(delete(stages).where(stages.c.key.in_(part)))
+    blobs.retire(connection, released)

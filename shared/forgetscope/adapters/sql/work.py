@@ -1,0 +1,111 @@
+"""Taking stages and reporting on them while they run. Locks one stage, then its experiments."""
+
+from sqlalchemy import Connection, case, insert, select, update
+
+from forgetscope.adapters.sql.journal import Change, publish, publish_progress
+from forgetscope.adapters.sql.tables import attempts, edges, stages
+from forgetscope.ports.records import Claim, Directive
+from forgetscope.schema.plan import Queue
+from forgetscope.schema.stage import Manifest, Progress
+
+__all__ = ["any_ready", "claim", "heartbeat"]
+
+
+def any_ready(connection: Connection, queue: Queue) -> bool:
+    """A look that takes no lock, for workers that ask often."""
+    query = select(stages.c.key).where(stages.c.state == "ready", stages.c.queue == queue)
+    return connection.execute(query.limit(1)).first() is not None
+
+
+def claim(
+    connection: Connection,
+    now: float,
+    queue: Queue,
+    worker: str,
+    *,
+    lease_seconds: float,
+    prefer_base: str | None,
+) -> Claim | None:
+    order = [stages.c.ready_at, stages.c.key]
+    if prefer_base is not None:
+        order.insert(1, case((stages.c.base_key == prefer_base, 0), else_=1))
+    longest_waiting = (
+        select(stages.c.key)
+        .where(stages.c.state == "ready", stages.c.queue == queue)
+        .order_by(*order)
+        .limit(1)
+        .with_for_update(skip_locked=True, key_share=True)
+    )
+    key = connection.scalar(longest_waiting)
+    if key is None:
+        return None
+    stage = connection.execute(
+        update(stages)
+        .where(stages.c.key == key)
+        .values(
+            state="running",
+            attempt=stages.c.attempt + 1,
+            worker=worker,
+            lease_until=now + lease_seconds,
+            blobs_since=now,
+            started_at=now,
+            progress=None,
+            failure=None,
+        )
+        .returning(
+            stages.c.key, stages.c.kind, stages.c.params, stages.c.attempt, stages.c.resume
+        )
+    ).one()
+    connection.execute(
+        insert(attempts).values(
+            stage_key=key,
+            attempt=stage.attempt,
+            worker=worker,
+            started_at=now,
+            outcome="running",
+            log_tail="",
+        )
+    )
+    inputs = connection.execute(
+        select(edges.c.role, stages.c.manifest)
+        .join(stages, stages.c.key == edges.c.input_key)
+        .where(edges.c.stage_key == key)
+        .order_by(edges.c.role)
+    )
+    taken = Claim(
+        key=key,
+        kind=stage.kind,
+        params=stage.params,
+        inputs={role: Manifest.model_validate(manifest) for role, manifest in inputs},
+        attempt=stage.attempt,
+        resume=None if stage.resume is None else Manifest.model_validate(stage.resume),
+    )
+    data = {"attempt": stage.attempt, "worker": worker}
+    publish(connection, now, [Change(key, "ready", "running", data)])
+    return taken
+
+
+def heartbeat(
+    connection: Connection,
+    now: float,
+    key: str,
+    attempt: int,
+    *,
+    lease_seconds: float,
+    progress: Progress | None,
+) -> Directive:
+    values: dict[str, object] = {"lease_until": now + lease_seconds}
+    data = None if progress is None else progress.model_dump(mode="json")
+    if data is not None:
+        values["progress"] = data
+    held = connection.execute(
+        update(stages)
+        .where(stages.c.key == key, stages.c.attempt == attempt, stages.c.state == "running")
+        .values(values)
+        .returning(stages.c.unwanted)
+    ).first()
+    if held is None:
+        return Directive(held=False, cancel=False)
+    if data is not None:
+        publish_progress(connection, now, key, data)
+    return Directive(held=True, cancel=held.unwanted)

@@ -1,0 +1,96 @@
+"""Plan an experiment, look at the plan, submit it."""
+
+import uuid
+from collections import Counter
+
+from forgetscope.app.platform import Platform
+from forgetscope.app.prepare import data_facts
+from forgetscope.app.ring import ring_all
+from forgetscope.core.estimate import Rate, rates_of, seconds_for
+from forgetscope.core.identity import digest_of
+from forgetscope.core.plan import Facts, build_plan
+from forgetscope.schema.experiment import ExperimentSpec
+from forgetscope.schema.plan import Estimate, Plan, PlannedStage, PlanView
+
+__all__ = ["plan_experiment", "preview", "submit"]
+
+
+def plan_experiment(platform: Platform, spec: ExperimentSpec) -> Plan:
+    """Gather the facts and plan.
+
+    Everything that can be known without a GPU is checked here, so that it is an answer to the
+    request and not a failed stage: names, parameters, paths, weights, rows, counts, size.
+
+    Raises the subclasses of InvalidInput.
+    """
+    model = platform.models.inspect(spec.model)
+    facts = Facts(
+        model_fingerprint=model.fingerprint,
+        model_parameters=model.parameters,
+        model_note=model.note,
+        tasks={
+            use.id: data_facts(use, platform.rows, where=f"/tasks/{i}")
+            for i, use in enumerate(spec.tasks)
+        },
+        accelerator=platform.fleet.accelerator,
+        engines=platform.fleet.engines,
+        max_stages=platform.fleet.max_stages,
+    )
+    return build_plan(spec, facts)
+
+
+def preview(platform: Platform, spec: ExperimentSpec) -> PlanView:
+    """What submitting would do. Leaves no trace."""
+    plan = plan_experiment(platform, spec)
+    done = platform.records.finished(s.key for s in plan.stages)
+    to_run = [s for s in plan.stages if s.key not in done]
+    rates = rates_of(platform.records.rates(None))
+    assumed = Rate(seconds_per_token=1 / platform.fleet.assumed_tokens_per_second)
+    trainings = sum(s.kind == "train" for s in plan.stages)
+    forks = Counter(s.inputs["parent"] for s in plan.stages if "parent" in s.inputs)
+    return PlanView(
+        stages=plan.stages,
+        trainings=trainings,
+        naive_trainings=plan.naive_trainings,
+        shared=sum(count > 1 for count in forks.values()),
+        existing=len(done),
+        to_run=len(to_run),
+        by_kind=dict(Counter(s.kind for s in plan.stages)),
+        tokens=sum(s.tokens for s in to_run),
+        time=_time(to_run, rates, assumed, platform.fleet.assumed_tokens_per_second),
+        engine=plan.engine,
+        engine_reason=plan.engine_reason,
+        notes=plan.notes,
+    )
+
+
+def _time(
+    stages: list[PlannedStage], rates: dict[str, Rate], assumed: Rate, tokens_per_second: float
+) -> Estimate:
+    seconds, unknown = 0.0, False
+    for stage in stages:
+        known = rates.get(stage.kind)
+        unknown |= known is None and stage.tokens > 0
+        seconds += seconds_for(stage.tokens, known or assumed)
+    basis = (
+        f"assumed {tokens_per_second:g} tokens per second where no stage of a kind has run yet"
+        if unknown
+        else "measured on earlier stages of this installation"
+    )
+    return Estimate(seconds=round(seconds, 1), basis=f"{basis}; stages one after another")
+
+
+def submit(
+    platform: Platform, spec: ExperimentSpec, *, idempotency_key: str | None = None
+) -> tuple[str, bool]:
+    """Record an experiment and ring for its first stages. Returns (id, created)."""
+    plan = plan_experiment(platform, spec)
+    experiment_id, created, bells = platform.records.add_experiment(
+        str(uuid.uuid4()),
+        spec,
+        plan,
+        idempotency_key=idempotency_key,
+        request_digest=digest_of(spec.model_dump(mode="json")),
+    )
+    ring_all(platform, bells)
+    return experiment_id, created

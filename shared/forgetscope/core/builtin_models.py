@@ -1,0 +1,31 @@
+"""Base models that the platform makes itself, as the planner knows them (no weights here)."""
+
+from typing import NamedTuple
+
+from forgetscope.core.identity import digest_of
+from forgetscope.core.registry import Registry
+
+__all__ = ["BUILTIN_MODELS", "BuiltinInfo"]
+
+
+class BuiltinInfo(NamedTuple):
+    """`version` goes up whenever the recipe in `trainer.builtin` gives other files."""
+
+    name: str
+    version: int
+    parameters: int
+    summary: str
+
+    @property
+    def fingerprint(self) -> str:
+        return digest_of({"builtin": self.name, "version": self.version})
+
+
+TINY = BuiltinInfo(
+    name="tiny",
+    version=1,
+    parameters=0,
+    summary="Llama architecture, untrained, with a tokenizer that reads any text.",
+)
+
+BUILTIN_MODELS: Registry[BuiltinInfo] = Registry("built-in model", [(TINY.name, TINY)])

@@ -1,0 +1,314 @@
+"""From a specification to a DAG of content-addressed stages. Pure: facts come in as values.
+
+Equal prefixes of chains have equal keys and therefore are one stage: all ordered pairs of six
+tasks are 6 + 30 trainings instead of 60.
+"""
+
+from collections.abc import Iterator, Mapping
+from itertools import permutations
+from typing import Literal, NamedTuple
+
+from forgetscope.core.engines import choose_engine
+from forgetscope.core.identity import stage_key
+from forgetscope.core.methods import METHODS
+from forgetscope.schema.base import JsonObject
+from forgetscope.schema.errors import InvalidSpec, PlanTooLarge
+from forgetscope.schema.experiment import ChainGenerator, ExperimentSpec, TrainingSpec
+from forgetscope.schema.plan import Plan, PlannedStage, Queue, StageKind, StageLabel
+
+__all__ = ["Facts", "TaskFacts", "build_plan", "chains_of", "resolve_training"]
+
+QUEUES: Mapping[StageKind, Queue] = {
+    "prepare_model": "train",
+    "prepare_data": "train",
+    "train": "train",
+    "evaluate": "evaluate",
+    "analyse": "analyse",
+    "report": "analyse",
+}
+
+# METHOD.md section 3 where it names a value; the others are those of the transformers trainer.
+TRAINING_DEFAULTS: JsonObject = {
+    "batch_size": 32,
+    "epochs": 3.0,
+    "weight_decay": 0.0,
+    "warmup_ratio": 0.0,
+    "max_grad_norm": 1.0,
+    "max_length": 1024,
+    "batching": "length_grouped",
+    "dtype": "float32",
+    "attention": "sdpa",
+    "gradient_checkpointing": False,
+}
+
+# A backward pass costs about two forward passes (Kaplan et al. 2020, arXiv 2001.08361, table 1).
+PASSES_PER_TRAINED_TOKEN = 3
+
+
+class TaskFacts(NamedTuple):
+    """What the planner must know of a task's data. `tokens_per_example` is an estimate."""
+
+    version: int
+    kind: Literal["safety", "capability"]
+    chance: float
+    params: JsonObject
+    fingerprint: str
+    evaluation_examples: int
+    tokens_per_example: float
+
+
+class Facts(NamedTuple):
+    """The world as the planner sees it: the model, the data, and the fleet's engines."""
+
+    model_fingerprint: str
+    model_parameters: int | None
+    model_note: str | None
+    tasks: Mapping[str, TaskFacts]
+    accelerator: Literal["cpu", "cuda"]
+    engines: frozenset[str]
+    max_stages: int
+
+
+def chains_of(spec: ExperimentSpec, kinds: Mapping[str, str]) -> tuple[tuple[str, ...], ...]:
+    """The chains, written out. `kinds` maps each task id to safety or capability."""
+    if not isinstance(spec.chains, ChainGenerator):
+        return spec.chains
+    ids = [t.id for t in spec.tasks]
+    if spec.chains.generate == "all_ordered_pairs":
+        if len(ids) < 2:
+            raise InvalidSpec("ordered pairs need at least two tasks", where="/chains")
+        return tuple(permutations(ids, 2))
+    safety = [i for i in ids if kinds[i] == "safety"]
+    capability = [i for i in ids if kinds[i] == "capability"]
+    if not safety or not capability:
+        raise InvalidSpec(
+            f"safety × capability pairs need both kinds; got safety {safety} and "
+            f"capability {capability}",
+            where="/chains",
+        )
+    chains: list[tuple[str, ...]] = []
+    for s in safety:
+        for c in capability:
+            if spec.chains.orders in ("both", "safety_first"):
+                chains.append((s, c))
+            if spec.chains.orders in ("both", "capability_first"):
+                chains.append((c, s))
+    return tuple(chains)
+
+
+def resolve_training(training: TrainingSpec, task: str, position: int) -> JsonObject:
+    """Every value of one training stage: defaults, then the spec, then overrides in order.
+
+    Raises UnknownName for the method, InvalidSpec for its parameters.
+    """
+    values: JsonObject = dict(TRAINING_DEFAULTS)
+    layers = [training.model_dump(exclude={"overrides"}, exclude_none=True)]
+    for override in training.overrides:
+        if override.task in (None, task) and override.position in (None, position):
+            layers.append(override.values.model_dump(exclude_none=True))
+    choice: JsonObject = {"name": "full", "params": {}}
+    for layer in layers:
+        chosen = layer.pop("method", None)
+        if isinstance(chosen, dict):
+            choice = chosen
+        values.update(layer)
+    method = METHODS.get(str(choice["name"]))
+    values["method"] = method.name
+    values["method_params"] = method.resolve(choice["params"])
+    values.setdefault("learning_rate", method.default_learning_rate)
+    values.setdefault("micro_batch_size", values["batch_size"])
+    return values
+
+
+def build_plan(spec: ExperimentSpec, facts: Facts) -> Plan:
+    """The stages of an experiment, inputs before users.
+
+    Raises PlanTooLarge (with the count), InvalidSpec, UnknownName.
+    """
+    kinds: dict[str, str] = {i: t.kind for i, t in facts.tasks.items()}
+    chains = chains_of(spec, kinds)
+    _check_size(spec, chains, facts.max_stages)
+    engine, engine_reason = choose_engine(
+        spec.evaluation.engine,
+        parameters=facts.model_parameters,
+        accelerator=facts.accelerator,
+        available=facts.engines,
+    )
+    builder = _Builder(spec, facts, engine)
+    prefixes = list(dict.fromkeys(p for chain in chains for p in _prefixes(chain)))
+    models: list[tuple[tuple[str, ...], int | None]] = []
+    if spec.evaluation.base_model:
+        models.append(((), None))
+    models += [(prefix, seed) for seed in spec.seeds for prefix in prefixes]
+    for prefix, seed in models:
+        if seed is not None:
+            builder.train(prefix, seed)
+    for prefix, seed in models:
+        for task in spec.tasks:
+            builder.evaluate(prefix, seed, task.id)
+    builder.analyse(chains)
+    builder.report(engine_reason)
+    notes = (facts.model_note,) if facts.model_note else ()
+    return Plan(
+        stages=tuple(builder.stages.values()),
+        naive_trainings=sum(len(c) for c in chains) * len(spec.seeds),
+        engine=engine,
+        engine_reason=engine_reason,
+        notes=notes,
+    )
+
+
+def _prefixes(chain: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    return (chain[: i + 1] for i in range(len(chain)))
+
+
+def _check_size(spec: ExperimentSpec, chains: tuple[tuple[str, ...], ...], max_stages: int) -> None:
+    """Count before building: an upper bound that ignores sharing would refuse what is small."""
+    prefixes = len({p for chain in chains for p in _prefixes(chain)})
+    trained = prefixes * len(spec.seeds)
+    count = trained + (trained + 1) * len(spec.tasks) + 2 * len(spec.tasks) + 3
+    if count > max_stages:
+        raise PlanTooLarge(
+            f"{len(chains)} chains × {len(spec.seeds)} seeds × {len(spec.tasks)} tasks expand to "
+            f"{count} stages; the limit is {max_stages}",
+            where="/chains",
+            hint="Use fewer chains, tasks or seeds, or split the experiment: shared stages are "
+            "reused across experiments.",
+        )
+
+
+class _Builder:
+    """Collects stages by key, so that equal ones fall together."""
+
+    def __init__(self, spec: ExperimentSpec, facts: Facts, engine: str) -> None:
+        self.spec = spec
+        self.facts = facts
+        self.engine = engine
+        self.stages: dict[str, PlannedStage] = {}
+        self.uses = {t.id: t for t in spec.tasks}
+        self.models: dict[tuple[tuple[str, ...], int | None], str] = {}
+        self.cells: list[tuple[str, tuple[str, ...], int | None, str]] = []
+        self.base = self._add(
+            "prepare_model",
+            {
+                "model": spec.model.model_dump(mode="json"),
+                "fingerprint": facts.model_fingerprint,
+            },
+            {},
+            StageLabel(title="base model"),
+            0,
+        )
+
+    def _add(
+        self,
+        kind: StageKind,
+        params: JsonObject,
+        inputs: dict[str, str],
+        label: StageLabel,
+        tokens: float,
+    ) -> str:
+        key = stage_key(kind, params, inputs)
+        if key not in self.stages:
+            self.stages[key] = PlannedStage(
+                key=key,
+                kind=kind,
+                queue=QUEUES[kind],
+                params=params,
+                inputs=inputs,
+                label=label,
+                tokens=round(tokens),
+            )
+        return key
+
+    def data(self, task_id: str, split: Literal["train", "evaluation"]) -> str:
+        use, facts = self.uses[task_id], self.facts.tasks[task_id]
+        n = use.train_examples if split == "train" else use.evaluation_examples
+        return self._add(
+            "prepare_data",
+            {
+                "task": use.name,
+                "version": facts.version,
+                "params": facts.params,
+                "fingerprint": facts.fingerprint,
+                "split": split,
+                "n": n,
+                "seed": 0,
+            },
+            {},
+            StageLabel(title=f"{task_id} · {split} data", task=task_id),
+            0,
+        )
+
+    def train(self, chain: tuple[str, ...], seed: int) -> str:
+        known = self.models.get((chain, seed))
+        if known is not None:
+            return known
+        task, position = chain[-1], len(chain)
+        inputs = {"base": self.base, "data": self.data(task, "train")}
+        if position > 1:
+            inputs["parent"] = self.train(chain[:-1], seed)
+        params = resolve_training(self.spec.training, task, position) | {"seed": seed}
+        tokens = (
+            self.uses[task].train_examples
+            * self.facts.tasks[task].tokens_per_example
+            * float(str(params["epochs"]))
+            * PASSES_PER_TRAINED_TOKEN
+        )
+        label = StageLabel(
+            title=f"train {' → '.join(chain)} · seed {seed}", chain=chain, seed=seed, task=task
+        )
+        key = self._add("train", params, inputs, label, tokens)
+        self.models[(chain, seed)] = key
+        return key
+
+    def evaluate(self, chain: tuple[str, ...], seed: int | None, task: str) -> None:
+        facts = self.facts.tasks[task]
+        inputs = {"base": self.base, "data": self.data(task, "evaluation")}
+        if seed is not None:
+            inputs["checkpoint"] = self.models[(chain, seed)]
+        evaluation = self.spec.evaluation
+        params: JsonObject = {
+            "engine": self.engine,
+            "dtype": evaluation.dtype,
+            "attention": "sdpa",
+            "max_length": evaluation.max_length,
+        }
+        name = " → ".join(chain) if chain else "base model"
+        title = f"score {name} on {task}" + ("" if seed is None else f" · seed {seed}")
+        label = StageLabel(title=title, chain=chain, seed=seed, task=task)
+        n = self.uses[task].evaluation_examples or facts.evaluation_examples
+        key = self._add("evaluate", params, inputs, label, n * facts.tokens_per_example)
+        self.cells.append((key, chain, seed, task))
+
+    def analyse(self, chains: tuple[tuple[str, ...], ...]) -> None:
+        roles = {key: f"cell-{i}" for i, key in enumerate(dict.fromkeys(c[0] for c in self.cells))}
+        params: JsonObject = {
+            "settings": self.spec.analysis.model_dump(mode="json"),
+            "tasks": [
+                {
+                    "id": t.id,
+                    "name": t.name,
+                    "kind": self.facts.tasks[t.id].kind,
+                    "chance": self.facts.tasks[t.id].chance,
+                }
+                for t in self.spec.tasks
+            ],
+            "chains": [list(c) for c in chains],
+            "seeds": list(self.spec.seeds),
+            "cells": [
+                {"role": roles[key], "chain": list(chain), "seed": seed, "task": task}
+                for key, chain, seed, task in self.cells
+            ],
+        }
+        inputs = {role: key for key, role in roles.items()}
+        self.results = self._add("analyse", params, inputs, StageLabel(title="analysis"), 0)
+
+    def report(self, engine_reason: str) -> None:
+        params: JsonObject = {
+            "name": self.spec.name,
+            "spec": self.spec.model_dump(mode="json"),
+            "engine": self.engine,
+            "engine_reason": engine_reason,
+            "stages": {s.label.title: s.key for s in self.stages.values()},
+        }
+        self._add("report", params, {"results": self.results}, StageLabel(title="report"), 0)

@@ -1,0 +1,36 @@
+"""What can be known of a base model without loading it."""
+
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from forgetscope.schema.experiment import ModelRef
+
+__all__ = ["ModelFacts", "Models"]
+
+
+class ModelFacts(NamedTuple):
+    """`fingerprint` changes whenever the weights, the tokenizer or the configuration do.
+
+    `parameters` is None where it cannot be known before download, with the reason in `note`.
+    """
+
+    fingerprint: str
+    parameters: int | None
+    note: str | None = None
+
+
+class Models(Protocol):
+    """Base models by reference. Weights are safetensors only; remote code never runs."""
+
+    def inspect(self, ref: ModelRef) -> ModelFacts:
+        """Look without loading.
+
+        Raises UnknownName, PathNotAllowed, UnsafeWeights, AdapterMismatch.
+        """
+
+    def materialise(self, ref: ModelRef, folder: Path) -> None:
+        """Put the files of a hub, local or S3 model into `folder` (an adapter into its
+        subfolder `adapter`).
+
+        Raises as `inspect` does, and Unavailable.
+        """

@@ -1,0 +1,263 @@
+"""The records: the one truth about experiments, stages and events.
+
+Every method is one transaction. Methods that change a stage are fenced: they take the attempt
+number that `claim` gave out and do nothing when the stage has moved on since. Time is the
+database's own clock, so that workers with skewed clocks agree about leases.
+
+Raises `Unavailable` when the database does not answer; driver errors never leave the adapter.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, Protocol
+
+from forgetscope.schema.base import JsonObject
+from forgetscope.schema.experiment import ExperimentSpec
+from forgetscope.schema.plan import Plan, Queue, StageKind
+from forgetscope.schema.stage import (
+    BlobRef,
+    ExperimentState,
+    Failure,
+    Manifest,
+    Progress,
+    StageState,
+)
+from forgetscope.schema.views import AttemptView, EventView, Page, StageView
+
+__all__ = [
+    "Bell",
+    "Claim",
+    "Directive",
+    "ExperimentRow",
+    "Finish",
+    "KindRate",
+    "Records",
+    "StageRecord",
+    "Sweep",
+]
+
+
+class Bell(NamedTuple):
+    """A stage that became ready: ring its queue after the transaction is committed."""
+
+    queue: Queue
+    key: str
+
+
+class ExperimentRow(NamedTuple):
+    """An experiment as recorded. `stages` counts its stages by state."""
+
+    id: str
+    name: str
+    state: ExperimentState
+    spec: ExperimentSpec
+    engine: str
+    engine_reason: str
+    notes: tuple[str, ...]
+    created_at: float
+    finished_at: float | None
+    stages: dict[StageState, int]
+
+
+class StageRecord(NamedTuple):
+    """Everything recorded about one stage, independent of any experiment."""
+
+    key: str
+    kind: StageKind
+    queue: Queue
+    state: StageState
+    params: JsonObject
+    inputs: dict[str, str]
+    attempt: int
+    progress: Progress | None
+    failure: Failure | None
+    manifest: Manifest | None
+    created_at: float
+    started_at: float | None
+    finished_at: float | None
+
+
+class Claim(NamedTuple):
+    """The right to run one attempt of a stage until the lease ends.
+
+    `inputs` maps each role to the manifest of the finished input stage; `resume` is what an
+    earlier attempt saved, if anything.
+    """
+
+    key: str
+    kind: StageKind
+    params: JsonObject
+    inputs: dict[str, Manifest]
+    attempt: int
+    resume: Manifest | None
+
+
+class Directive(NamedTuple):
+    """Answer to a heartbeat. `held` is false when the stage was taken away: stop at once."""
+
+    held: bool
+    cancel: bool
+
+
+class Finish(NamedTuple):
+    """Answer to the end of an attempt.
+
+    `accepted` is false when the fence refused it (another attempt ended the stage).
+    `put_again` names digests that are being collected as garbage: store them again after they
+    are gone from the garbage list, then finish again.
+    """
+
+    accepted: bool
+    bells: tuple[Bell, ...] = ()
+    put_again: tuple[str, ...] = ()
+
+
+class Sweep(NamedTuple):
+    """What a sweep did: leases it ended, and every ready stage whose bell may have been lost."""
+
+    lost: int
+    bells: tuple[Bell, ...]
+
+
+class KindRate(NamedTuple):
+    """Seconds of work and tokens of all finished stages of a kind: their ratio predicts others."""
+
+    kind: StageKind
+    stages: int
+    seconds: float
+    tokens: int
+
+
+class Records(Protocol):
+    """See the module's docstring."""
+
+    # Experiments -----------------------------------------------------------------------------
+
+    def add_experiment(
+        self,
+        experiment_id: str,
+        spec: ExperimentSpec,
+        plan: Plan,
+        *,
+        idempotency_key: str | None = None,
+        request_digest: str,
+    ) -> tuple[str, bool, tuple[Bell, ...]]:
+        """Record an experiment with its stages and edges.
+
+        Stages that exist are shared; failed, skipped and cancelled ones are set back to pending
+        with a fresh count of attempts, because somebody asked for them again. Stages without
+        unfinished inputs become ready. Returns (id, created, bells); with a known
+        `idempotency_key` the id of the earlier experiment and created=False.
+
+        Raises IdempotencyConflict when that key was used with another `request_digest`.
+        """
+
+    def experiment(self, experiment_id: str) -> ExperimentRow:
+        """Raises NotFound."""
+
+    def experiments(
+        self, *, state: ExperimentState | None, name: str | None, cursor: str | None, limit: int
+    ) -> Page[ExperimentRow]:
+        """Newest first. `name` selects by substring. Raises InvalidInput for a foreign cursor."""
+
+    def cancel_experiment(self, experiment_id: str) -> None:
+        """Stop what no other live experiment needs: waiting stages at once, running ones at their
+        next heartbeat. Raises NotFound; Conflict when the experiment is over."""
+
+    def retry_experiment(self, experiment_id: str) -> tuple[Bell, ...]:
+        """Set failed, skipped and cancelled stages back to pending with fresh attempts.
+        Raises NotFound; Conflict when nothing is there to retry."""
+
+    def delete_experiment(self, experiment_id: str) -> None:
+        """Forget an experiment that is over, and every stage that no other experiment uses; their
+        blobs are listed as garbage unless a remaining stage names them.
+        Raises NotFound; Conflict while it is live."""
+
+    # Stages as experiments see them ----------------------------------------------------------
+
+    def stages(
+        self,
+        experiment_id: str,
+        *,
+        kind: StageKind | None,
+        state: StageState | None,
+        cursor: str | None,
+        limit: int,
+    ) -> Page[StageView]:
+        """In plan order. Raises NotFound, InvalidInput."""
+
+    def stage_view(self, experiment_id: str, key: str) -> StageView:
+        """Raises NotFound."""
+
+    def stage(self, key: str) -> StageRecord:
+        """Raises NotFound."""
+
+    def attempts(self, key: str) -> tuple[AttemptView, ...]:
+        """First to last."""
+
+    def manifests(self, experiment_id: str) -> Sequence[tuple[StageView, Manifest]]:
+        """Finished stages of an experiment in plan order."""
+
+    def finished(self, keys: Iterable[str]) -> frozenset[str]:
+        """Those of the keys whose stage has succeeded."""
+
+    def rates(self, experiment_id: str | None) -> tuple[KindRate, ...]:
+        """Work done so far by kind: in one experiment, or in all."""
+
+    def remaining(self, experiment_id: str) -> Sequence[tuple[StageKind, Queue, int, float]]:
+        """(kind, queue, tokens, fraction done) of each stage that still has to run."""
+
+    # Events ----------------------------------------------------------------------------------
+
+    def events(self, experiment_id: str, *, after: int, limit: int) -> tuple[EventView, ...]:
+        """Events with id > after, in order. Raises NotFound."""
+
+    # Work ------------------------------------------------------------------------------------
+
+    def claim(
+        self, queue: Queue, worker: str, *, lease_seconds: float, prefer_base: str | None = None
+    ) -> Claim | None:
+        """Take the ready stage that waited longest; among equals one whose `base` input is
+        `prefer_base` first, so that a loaded model is used again. At most one caller gets it."""
+
+    def heartbeat(
+        self, key: str, attempt: int, *, lease_seconds: float, progress: Progress | None
+    ) -> Directive:
+        """Extend the lease and record progress."""
+
+    def save_resume(self, key: str, attempt: int, manifest: Manifest) -> bool:
+        """Record a point to resume from. False when fenced off. Replaced points are garbage."""
+
+    def finish(self, key: str, attempt: int, manifest: Manifest, *, log_tail: str) -> Finish:
+        """End the attempt well: manifest, blobs, dependants and events in one transaction."""
+
+    def fail(
+        self, key: str, attempt: int, failure: Failure, *, log_tail: str, max_attempts: int
+    ) -> tuple[Bell, ...]:
+        """End the attempt badly. Ready again while attempts are left and the failure is not
+        permanent; else failed, and everything that depends on it is skipped."""
+
+    def cancelled(self, key: str, attempt: int, *, log_tail: str) -> None:
+        """End the attempt because it was cancelled."""
+
+    def release(self, key: str, attempt: int) -> tuple[Bell, ...]:
+        """Give a claimed stage back unharmed (the worker shuts down); the attempt is not counted
+        against it."""
+
+    def sweep(self, *, max_attempts: int, ring_after_seconds: float) -> Sweep:
+        """End leases that ran out (a lost worker), promote what was forgotten, name the bells."""
+
+    # Blobs -----------------------------------------------------------------------------------
+
+    def blob(self, digest: str) -> BlobRef:
+        """Raises NotFound."""
+
+    def garbage(self, limit: int) -> tuple[str, ...]:
+        """Digests that no manifest names any more."""
+
+    def collected(self, digests: Iterable[str]) -> None:
+        """The store has deleted these."""
+
+    # Whole -----------------------------------------------------------------------------------
+
+    def ping(self) -> None:
+        """Raises Unavailable."""

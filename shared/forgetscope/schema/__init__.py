@@ -1,0 +1,1 @@
+"""The vocabulary: frozen values for API, client, workers and files. Imports nothing of ours."""

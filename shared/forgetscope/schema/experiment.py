@@ -1,0 +1,208 @@
+"""What a user submits: the specification of an experiment."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, JsonValue, model_validator
+
+from forgetscope.schema.base import Slug, Text, Value
+
+__all__ = [
+    "AnalysisSpec",
+    "BuiltinModel",
+    "ChainGenerator",
+    "Choice",
+    "EvaluationSpec",
+    "ExperimentSpec",
+    "HubModel",
+    "LocalModel",
+    "ModelRef",
+    "S3Model",
+    "StageOverride",
+    "TaskUse",
+    "TrainingSpec",
+    "TrainingValues",
+]
+
+
+class Choice(Value):
+    """A component of the catalogue with its parameters."""
+
+    name: Slug
+    params: dict[str, JsonValue] = {}
+
+
+def _choice_from_name(value: object) -> object:
+    return {"name": value} if isinstance(value, str) else value
+
+
+def _task_from_name(value: object) -> object:
+    return {"id": value, "name": value} if isinstance(value, str) else value
+
+
+def _task_with_id(value: object) -> object:
+    value = _task_from_name(value)
+    if isinstance(value, dict) and "id" not in value and "name" in value:
+        value = {"id": value["name"], **value}
+    return value
+
+
+class BuiltinModel(Value):
+    """A tiny model that the platform makes itself; needs no network."""
+
+    source: Literal["builtin"] = "builtin"
+    name: Slug = "tiny"
+
+
+class HubModel(Value):
+    """A model of the Hugging Face hub at one commit; code in the repository is never run."""
+
+    source: Literal["hub"]
+    id: Annotated[Text, Field(pattern=r"^[\w.-]+(/[\w.-]+)?$")]
+    revision: Annotated[
+        str, Field(pattern=r"^[0-9a-f]{40}$", description="full commit hash, so that it is pinned")
+    ]
+
+
+class LocalModel(Value):
+    """A folder in transformers layout below one of the server's allowed roots."""
+
+    source: Literal["local"]
+    path: Text
+    adapter: Text | None = Field(default=None, description="folder of a LoRA adapter for it")
+
+
+class S3Model(Value):
+    """A folder in transformers layout in the platform's object store."""
+
+    source: Literal["s3"]
+    uri: Annotated[Text, Field(pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/.+$")]
+
+
+ModelRef = Annotated[BuiltinModel | HubModel | LocalModel | S3Model, Field(discriminator="source")]
+
+
+class TaskUse(Value):
+    """A task of the catalogue under a name of its own, with parameters and sizes."""
+
+    id: Slug
+    name: Slug
+    params: dict[str, JsonValue] = {}
+    train_examples: int = Field(default=2261, ge=1, le=1_000_000, description="METHOD.md: 2261")
+    evaluation_examples: int | None = Field(
+        default=None, ge=1, le=1_000_000, description="all of the evaluation split when absent"
+    )
+
+
+class ChainGenerator(Value):
+    """Chains by rule instead of by list."""
+
+    generate: Literal["safety_capability_pairs", "all_ordered_pairs"]
+    orders: Literal["both", "safety_first", "capability_first"] = Field(
+        default="both", description="for safety_capability_pairs"
+    )
+
+
+class TrainingValues(Value):
+    """Values of one training stage. A field left out keeps the value from further out."""
+
+    method: Annotated[Choice | None, BeforeValidator(_choice_from_name)] = None
+    learning_rate: float | None = Field(default=None, gt=0, le=10)
+    batch_size: int | None = Field(default=None, ge=1, le=65536)
+    micro_batch_size: int | None = Field(default=None, ge=1, le=65536)
+    epochs: float | None = Field(default=None, gt=0, le=1000)
+    weight_decay: float | None = Field(default=None, ge=0, le=10)
+    warmup_ratio: float | None = Field(default=None, ge=0, le=1)
+    max_grad_norm: float | None = Field(default=None, gt=0)
+    max_length: int | None = Field(default=None, ge=8, le=1_048_576)
+    batching: Literal["length_grouped", "packed"] | None = None
+    dtype: Literal["float32", "bfloat16"] | None = None
+    attention: Literal["sdpa", "eager"] | None = None
+    gradient_checkpointing: bool | None = None
+
+
+class StageOverride(Value):
+    """Other values for the stages of one task, or at one position of the chain (from 1)."""
+
+    task: Slug | None = None
+    position: int | None = Field(default=None, ge=1)
+    values: TrainingValues
+
+    @model_validator(mode="after")
+    def _selects_something(self) -> "StageOverride":
+        if self.task is None and self.position is None:
+            raise ValueError("an override needs a task, a position, or both")
+        return self
+
+
+class TrainingSpec(TrainingValues):
+    """How every stage is trained, unless an override says otherwise.
+
+    Defaults are those of METHOD.md section 3 (learning rate 1e-5 for full tuning and 1e-4 for
+    LoRA, batch 32, 3 epochs, no weight decay).
+    """
+
+    overrides: tuple[StageOverride, ...] = Field(default=(), max_length=256)
+
+
+class EvaluationSpec(Value):
+    """How every stage is scored. `auto` takes vLLM on a GPU or for a large model."""
+
+    engine: Literal["auto", "transformers", "vllm"] = "auto"
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    max_length: int = Field(default=1024, ge=8, le=1_048_576)
+    base_model: bool = Field(default=True, description="score the untuned base model, too")
+
+
+class AnalysisSpec(Value):
+    """Paired cluster bootstrap and the smallest group that is judged (METHOD.md sections 3, 4)."""
+
+    bootstrap_replicates: int = Field(default=2000, ge=100, le=100_000)
+    confidence: float = Field(default=0.95, gt=0.5, lt=1)
+    min_group_items: int = Field(default=30, ge=1)
+    min_group_clusters: int = Field(default=5, ge=1)
+
+
+Chain = Annotated[tuple[Slug, ...], Field(min_length=1, max_length=16)]
+
+
+class ExperimentSpec(Value):
+    """One base model, some tasks, chains over them, seeds: what to train, score and compare."""
+
+    name: Annotated[Text, Field(min_length=1, max_length=200)] = "experiment"
+    model: ModelRef = BuiltinModel()
+    tasks: tuple[Annotated[TaskUse, BeforeValidator(_task_with_id)], ...] = Field(
+        min_length=1, max_length=64
+    )
+    chains: tuple[Chain, ...] | ChainGenerator
+    training: TrainingSpec = TrainingSpec()
+    seeds: tuple[Annotated[int, Field(ge=0, lt=2**31)], ...] = Field(
+        default=(0,), min_length=1, max_length=100
+    )
+    evaluation: EvaluationSpec = EvaluationSpec()
+    analysis: AnalysisSpec = AnalysisSpec()
+
+    @model_validator(mode="after")
+    def _names_agree(self) -> "ExperimentSpec":
+        ids = [t.id for t in self.tasks]
+        _refuse_twins("tasks", ids)
+        _refuse_twins("seeds", list(self.seeds))
+        if isinstance(self.chains, tuple):
+            if not self.chains:
+                raise ValueError("chains: at least one chain is needed")
+            _refuse_twins("chains", [" → ".join(c) for c in self.chains])
+            for chain in self.chains:
+                for task in chain:
+                    if task not in ids:
+                        raise ValueError(f"chains: {task!r} is not among the tasks {ids}")
+        for override in self.training.overrides:
+            if override.task is not None and override.task not in ids:
+                raise ValueError(
+                    f"training.overrides: {override.task!r} is not among the tasks {ids}"
+                )
+        return self
+
+
+def _refuse_twins(what: str, items: list[Any]) -> None:
+    twins = sorted({str(i) for i in items if items.count(i) > 1})
+    if twins:
+        raise ValueError(f"{what}: {', '.join(twins)} stands there more than once")

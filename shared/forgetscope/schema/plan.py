@@ -1,0 +1,73 @@
+"""The plan: a DAG of content-addressed stages, and what running it would mean."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from forgetscope.schema.base import JsonObject, StageKey, Value
+
+__all__ = ["Estimate", "Plan", "PlanView", "PlannedStage", "Queue", "StageKind", "StageLabel"]
+
+StageKind = Literal["prepare_model", "prepare_data", "train", "evaluate", "analyse", "report"]
+Queue = Literal["train", "evaluate", "analyse"]
+
+
+class StageLabel(Value):
+    """What a stage is to one experiment, in words and in coordinates. Not part of its key."""
+
+    title: str
+    chain: tuple[str, ...] | None = Field(
+        default=None, description="tasks trained up to here; empty for the base model"
+    )
+    seed: int | None = None
+    task: str | None = None
+
+
+class PlannedStage(Value):
+    """A stage before it is run.
+
+    `key` is the sha256 of kind, code version, `params` and `inputs`: equal key, same result.
+    `tokens` estimates the work (prompt and answer tokens through the model, times passes).
+    """
+
+    key: StageKey
+    kind: StageKind
+    queue: Queue
+    params: JsonObject
+    inputs: dict[str, StageKey]
+    label: StageLabel
+    tokens: int = Field(ge=0)
+
+
+class Plan(Value):
+    """Stages in an order in which every input stands before its users."""
+
+    stages: tuple[PlannedStage, ...]
+    naive_trainings: int = Field(description="trainings if no prefix were shared")
+    engine: Literal["transformers", "vllm"]
+    engine_reason: str
+    notes: tuple[str, ...] = ()
+
+
+class Estimate(Value):
+    """Seconds with their basis, or none with the reason."""
+
+    seconds: float | None
+    basis: str
+
+
+class PlanView(Value):
+    """Answer to a dry run."""
+
+    stages: tuple[PlannedStage, ...]
+    trainings: int
+    naive_trainings: int
+    shared: int = Field(description="stages that more than one chain uses, counted once")
+    existing: int = Field(description="stages already done in earlier experiments")
+    to_run: int
+    by_kind: dict[str, int]
+    tokens: int = Field(description="estimated tokens through the model, for stages to run")
+    time: Estimate
+    engine: str
+    engine_reason: str
+    notes: tuple[str, ...] = ()

@@ -1,0 +1,149 @@
+"""The results of an experiment: one typed, versioned document.
+
+"Undefined" is a value with a reason: `value` is null and `reason` says why. There is no NaN.
+Accuracies and forgetting are fractions (0.1 = ten points); positive forgetting = forgot.
+"""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from forgetscope.schema.base import JsonObject, Value
+from forgetscope.schema.experiment import AnalysisSpec
+
+__all__ = [
+    "Accuracy",
+    "Cell",
+    "ChainForgetting",
+    "GroupForgetting",
+    "Measured",
+    "OrderEffect",
+    "Results",
+    "TaskInfo",
+]
+
+
+class Measured(Value):
+    """A number with its interval, or the reason why there is none.
+
+    `interval_reason` says why a number has no interval (e.g. a single cluster). `left_out` counts
+    the bootstrap replicates in which the number was undefined (no item of the group drawn, a
+    denominator of 0); the interval is that of the others.
+    """
+
+    value: float | None = None
+    reason: str | None = None
+    low: float | None = None
+    high: float | None = None
+    interval_reason: str | None = None
+    left_out: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _value_or_reason(self) -> "Measured":
+        if (self.value is None) == (self.reason is None):
+            raise ValueError("either a value or a reason")
+        if (self.low is None) != (self.high is None):
+            raise ValueError("an interval has two ends")
+        return self
+
+
+class Accuracy(Value):
+    """Share of right answers among the scored items; unscored ones are counted beside it."""
+
+    value: float | None
+    reason: str | None = None
+    scored: int = Field(ge=0)
+    correct: int = Field(ge=0)
+    unscored: int = Field(ge=0)
+
+
+class TaskInfo(Value):
+    """A task of the experiment."""
+
+    id: str
+    name: str
+    kind: Literal["safety", "capability"]
+    chance: float
+    groups: tuple[str, ...]
+    items: int
+    clusters: int
+
+
+class Cell(Value):
+    """One entry of the accuracy matrix: the model after `chain` (empty: base), on `task`."""
+
+    chain: tuple[str, ...]
+    seed: int | None = Field(description="null for the base model")
+    task: str
+    overall: Accuracy
+    groups: dict[str, Accuracy] = {}
+
+
+class GroupForgetting(Value):
+    """Forgetting of one group. `too_small` groups keep their n but are not judged.
+
+    `items` were scored under both models in every seed; the other items of the group are
+    `unscored`. `clusters` are those of `items`.
+    """
+
+    group: str
+    items: int
+    clusters: int
+    unscored: int = Field(ge=0)
+    too_small: bool
+    before: Measured = Field(description="accuracy after the task's own stage")
+    after: Measured = Field(description="accuracy at the end of the chain")
+    forgetting: Measured
+    biased: Measured = Field(description="BF^g = F^g − F, pooled (METHOD.md section 2)")
+    biased_macro: Measured = Field(
+        description="BF^g against the mean over the groups that are not too small"
+    )
+
+
+class ChainForgetting(Value):
+    """How much of `task`, trained at `position` (from 1), is lost at the end of `chain`.
+
+    `items`, `clusters` and `unscored` count as in `GroupForgetting`.
+    """
+
+    chain: tuple[str, ...]
+    task: str
+    position: int
+    items: int
+    clusters: int
+    unscored: int = Field(ge=0)
+    before: Measured = Field(description="accuracy after the task's own stage")
+    after: Measured = Field(description="accuracy at the end of the chain")
+    forgetting: Measured = Field(description="initial − last")
+    best_minus_last: Measured = Field(description="best model before the last − last")
+    relative: Measured = Field(description="F / Acc after its own stage")
+    chance_corrected: Measured = Field(description="F / (Acc after its own stage − chance)")
+    per_seed: dict[str, float | None] = Field(
+        description="seed → initial − last; null where no item was scored under both models"
+    )
+    groups: tuple[GroupForgetting, ...]
+
+
+class OrderEffect(Value):
+    """F(safety → capability) − F(capability → safety) of one pair."""
+
+    safety: str
+    capability: str
+    safety_first: Measured
+    capability_first: Measured
+    effect: Measured
+
+
+class Results(Value):
+    """Everything the analysis says."""
+
+    schema_version: Literal["1"] = "1"
+    tasks: tuple[TaskInfo, ...]
+    chains: tuple[tuple[str, ...], ...]
+    seeds: tuple[int, ...]
+    settings: AnalysisSpec
+    matrix: tuple[Cell, ...]
+    forgetting: tuple[ChainForgetting, ...]
+    order_effects: tuple[OrderEffect, ...]
+    notes: tuple[str, ...] = ()
+    provenance: JsonObject = {}

@@ -1,0 +1,63 @@
+"""A stage in the records: state, blobs and manifest."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from forgetscope.schema.base import Digest, JsonObject, StageKey, Value
+from forgetscope.schema.plan import Queue, StageKind
+
+__all__ = [
+    "BlobRef",
+    "ExperimentState",
+    "Failure",
+    "Manifest",
+    "Progress",
+    "StageState",
+]
+
+StageState = Literal["pending", "ready", "running", "succeeded", "failed", "skipped", "cancelled"]
+ExperimentState = Literal["queued", "running", "succeeded", "failed", "cancelling", "cancelled"]
+
+
+class BlobRef(Value):
+    """Stored bytes: named by their sha256, never overwritten."""
+
+    digest: Digest
+    size: int = Field(ge=0)
+    media_type: str = "application/octet-stream"
+
+
+class Manifest(Value):
+    """What a finished stage left behind: files by relative path, and small facts about it.
+
+    Written last: its presence in the records means that the stage is complete.
+    """
+
+    stage: StageKey
+    kind: StageKind
+    files: dict[str, BlobRef]
+    meta: JsonObject = {}
+
+
+class Progress(Value):
+    """How far a running stage is. `eta_seconds` is its own estimate, absent until it has one."""
+
+    done: float = Field(ge=0)
+    total: float = Field(gt=0)
+    unit: str
+    eta_seconds: float | None = Field(default=None, ge=0)
+    metrics: dict[str, float] = {}
+
+
+class Failure(Value):
+    """Why an attempt or a stage ended badly; the same words the API shows."""
+
+    code: str
+    detail: str
+    where: str | None = None
+    hint: str | None = None
+    permanent: bool = False
+
+
+__all__ += ["Queue", "StageKind"]

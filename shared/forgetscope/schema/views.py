@@ -1,0 +1,178 @@
+"""What the API answers."""
+
+from typing import Generic, Literal, TypeVar
+
+from pydantic import Field, JsonValue
+
+from forgetscope.schema.base import JsonObject, StageKey, Value
+from forgetscope.schema.experiment import ExperimentSpec
+from forgetscope.schema.plan import Queue, StageKind, StageLabel
+from forgetscope.schema.stage import ExperimentState, Failure, Manifest, Progress, StageState
+
+__all__ = [
+    "ArtifactView",
+    "AttemptView",
+    "EventType",
+    "EventView",
+    "ExperimentSummary",
+    "ExperimentView",
+    "Health",
+    "Page",
+    "Problem",
+    "ProblemItem",
+    "StageDetail",
+    "StageView",
+    "TaskView",
+]
+
+T = TypeVar("T")
+
+EventType = Literal[
+    "experiment.submitted",
+    "experiment.running",
+    "experiment.succeeded",
+    "experiment.failed",
+    "experiment.cancelling",
+    "experiment.cancelled",
+    "experiment.retried",
+    "stage.ready",
+    "stage.running",
+    "stage.progress",
+    "stage.succeeded",
+    "stage.retrying",
+    "stage.failed",
+    "stage.skipped",
+    "stage.cancelled",
+]
+
+
+class Page(Value, Generic[T]):
+    """One page of a list. Pass `next_cursor` as `cursor` to go on; it is null on the last page."""
+
+    items: tuple[T, ...]
+    next_cursor: str | None = None
+
+
+class ExperimentSummary(Value):
+    """An experiment in a list."""
+
+    id: str
+    name: str
+    state: ExperimentState
+    created_at: float = Field(description="seconds since 1970, UTC")
+    finished_at: float | None = None
+    stages: dict[StageState, int] = Field(description="number of stages in each state")
+
+
+class ExperimentView(ExperimentSummary):
+    """One experiment. `eta_seconds` is absent, with the reason, until it can be estimated."""
+
+    spec: ExperimentSpec
+    engine: str
+    engine_reason: str
+    notes: tuple[str, ...] = ()
+    eta_seconds: float | None = None
+    eta_basis: str
+    failures: dict[StageKey, Failure] = {}
+    links: dict[str, str]
+
+
+class StageView(Value):
+    """A stage as an experiment sees it."""
+
+    key: StageKey
+    kind: StageKind
+    queue: Queue
+    state: StageState
+    label: StageLabel
+    inputs: dict[str, StageKey]
+    attempt: int
+    progress: Progress | None = None
+    failure: Failure | None = None
+    created_at: float
+    started_at: float | None = None
+    finished_at: float | None = None
+
+
+class AttemptView(Value):
+    """One try at a stage."""
+
+    attempt: int
+    worker: str
+    started_at: float
+    finished_at: float | None = None
+    outcome: Literal["running", "succeeded", "failed", "lost", "cancelled", "released"]
+    failure: Failure | None = None
+    log_tail: str = ""
+
+
+class StageDetail(StageView):
+    """A stage with what it is made of, its attempts and its files."""
+
+    params: JsonObject
+    attempts: tuple[AttemptView, ...]
+    manifest: Manifest | None = None
+
+
+class EventView(Value):
+    """Something that happened in an experiment; `id` counts from 1 within it, without gaps."""
+
+    id: int
+    type: EventType
+    at: float
+    stage: StageKey | None = None
+    data: JsonObject = {}
+
+
+class ArtifactView(Value):
+    """A file that a stage of the experiment left behind."""
+
+    stage: StageKey
+    kind: StageKind
+    label: StageLabel
+    path: str
+    digest: str
+    size: int
+    media_type: str
+    href: str
+
+
+class TaskView(Value):
+    """A task of the catalogue."""
+
+    name: str
+    kind: Literal["safety", "capability"]
+    summary: str
+    licence: str
+    citation: str
+    chance: float = Field(description="accuracy of guessing")
+    groups: tuple[str, ...]
+    params_schema: JsonObject
+
+
+class ProblemItem(Value):
+    """One fault of the input: `pointer` is a JSON pointer into the body."""
+
+    pointer: str
+    detail: str
+
+
+class Problem(Value):
+    """RFC 9457 problem. `type` is stable; `errors` lists every fault found."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str | None = None
+    hint: str | None = None
+    errors: tuple[ProblemItem, ...] = ()
+
+
+class Health(Value):
+    """Whether the gateway lives, and whether its components answer."""
+
+    status: Literal["ok", "degraded"]
+    version: str
+    wiring: str
+    components: dict[str, JsonValue] = {}

@@ -1,0 +1,94 @@
+"""What a task is: data, prompt and score. Pure: rows come in, examples go out."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, TypeVar
+
+from pydantic import JsonValue, ValidationError
+
+from forgetscope.schema.base import Value
+from forgetscope.schema.errors import BadRow, InvalidSpec
+from forgetscope.schema.example import Example, Row, Source, Split
+from forgetscope.schema.views import TaskView
+
+__all__ = ["Task", "bad_row", "parse_params", "read_row", "to_view"]
+
+P = TypeVar("P", bound=Value)
+V = TypeVar("V", bound=Value)
+
+
+@dataclass(frozen=True)
+class Task(Generic[P]):
+    """A task of the catalogue.
+
+    `version` goes up whenever prompts, labels, splits or any other rule change: it is part of the
+    key of everything made from the task. `sources` names the files of a split (none for a
+    generated task); `examples` turns their rows, in the order of the sources, into examples with
+    unique ids. Train and evaluation examples share no cluster. `chance` and `groups` hold for the
+    default parameters; the exact values of a data set are counted from its examples.
+    """
+
+    name: str
+    version: int
+    kind: Literal["safety", "capability"]
+    summary: str
+    licence: str
+    citation: str
+    chance: float
+    params: type[P]
+    sources: Callable[[P, Split], tuple[Source, ...]]
+    examples: Callable[[P, Iterable[Row], Split], Iterator[Example]]
+    groups: tuple[str, ...] = ()
+
+
+def parse_params(task: Task[P], params: Mapping[str, JsonValue], *, where: str | None = None) -> P:
+    """Parameters with every default filled in. Raises InvalidSpec naming each fault."""
+    try:
+        return task.params.model_validate(dict(params))
+    except ValidationError as error:
+        known = ", ".join(task.params.model_fields) or "none"
+        raise InvalidSpec(
+            f"parameters of task {task.name!r}: {_faults(error)}.",
+            where=where,
+            hint=f"Parameters of this task: {known}.",
+        ) from None
+
+
+def read_row(model: type[V], row: Row) -> V:
+    """The fields that a task needs, checked. `model` should ignore the others.
+
+    Raises BadRow with file, row number and the faulty fields, never with their texts: some data
+    sets hold offensive ones.
+    """
+    try:
+        return model.model_validate(row.data)
+    except ValidationError as error:
+        raise bad_row(row, _faults(error)) from None
+
+
+def bad_row(row: Row, detail: str) -> BadRow:
+    return BadRow(
+        f"{detail}.",
+        where=f"{row.file}, row {row.number}",
+        hint="Mend or replace the file; rows are never skipped.",
+    )
+
+
+def to_view(task: Task[Any]) -> TaskView:
+    return TaskView(
+        name=task.name,
+        kind=task.kind,
+        summary=task.summary,
+        licence=task.licence,
+        citation=task.citation,
+        chance=task.chance,
+        groups=task.groups,
+        params_schema=task.params.model_json_schema(),
+    )
+
+
+def _faults(error: ValidationError) -> str:
+    return "; ".join(
+        f"{'.'.join(str(part) for part in fault['loc']) or 'value'}: {fault['msg']}"
+        for fault in error.errors(include_input=False, include_url=False)
+    )

@@ -1,0 +1,32 @@
+"""Which service runs which stages. Each service's weight is imported only in its own process."""
+
+from functools import partial
+
+from forgetscope.ports.stage import StageTable
+from forgetscope.ports.store import Store
+from forgetscope.schema.plan import Queue
+from forgetscope.wiring.settings import Settings
+from forgetscope.wiring.wires import build_models, build_rows
+
+__all__ = ["stage_table"]
+
+
+def stage_table(service: Queue, settings: Settings, store: Store) -> StageTable:
+    """The stage functions of one service."""
+    match service:
+        case "train":
+            from forgetscope.app.prepare import prepare_data
+            from forgetscope.trainer.stage import stages as trainer_stages
+
+            return {
+                **trainer_stages(build_models(settings, store)),
+                "prepare_data": partial(prepare_data, rows=build_rows(settings)),
+            }
+        case "evaluate":
+            from forgetscope.evaluator.stage import stages as evaluator_stages
+
+            return evaluator_stages()
+        case "analyse":
+            from forgetscope.analysis.stage import stages as analysis_stages
+
+            return analysis_stages()

@@ -1,0 +1,119 @@
+"""Settings become a platform. Two wirings, one code path: they differ here and nowhere else."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from forgetscope.app.platform import Fleet, Platform
+from forgetscope.ports.models import Models
+from forgetscope.ports.queue import Doorbell
+from forgetscope.ports.rows import Rows
+from forgetscope.ports.store import Store
+from forgetscope.wiring.settings import Settings
+
+if TYPE_CHECKING:
+    from minio import Minio
+
+__all__ = [
+    "build_models",
+    "build_platform",
+    "build_rows",
+    "build_store",
+    "database_url",
+    "migrate_records",
+]
+
+
+def database_url(settings: Settings) -> str:
+    """Where the records are."""
+    if settings.wiring == "distributed":
+        return settings.database_url
+    return f"sqlite:///{settings.home_dir.resolve() / 'records.sqlite'}"
+
+
+def build_store(settings: Settings) -> Store:
+    """The object store."""
+    if settings.wiring == "distributed":
+        from forgetscope.adapters.store_s3 import S3Store, connect
+
+        def client(endpoint: str) -> "Minio":
+            secret = settings.s3_secret_key.get_secret_value()
+            return connect(endpoint, settings.s3_access_key, secret, region=settings.s3_region)
+
+        return S3Store(
+            client(settings.s3_endpoint),
+            settings.s3_bucket,
+            settings.model_buckets,
+            client(settings.s3_public_endpoint) if settings.s3_public_endpoint else None,
+        )
+    from forgetscope.adapters.store_files import FileStore
+
+    return FileStore(settings.home_dir.resolve())
+
+
+def build_rows(settings: Settings) -> Rows:
+    """The data sets' files."""
+    from forgetscope.adapters.rows_files import FileRows
+
+    return FileRows(Path(settings.data_dir))
+
+
+def build_models(settings: Settings, store: Store) -> Models:
+    """Base models by reference."""
+    from forgetscope.adapters.models import ModelSources
+    from forgetscope.adapters.models_files import FileModels
+    from forgetscope.adapters.models_hub import HubModels
+
+    hub = HubModels(
+        settings.home_dir / "hub",
+        offline=settings.hub_offline,
+        endpoint=settings.hub_endpoint or None,
+        token=settings.hub_token.get_secret_value() or None,
+    )
+    return ModelSources(FileModels(store, settings.roots), hub)
+
+
+def build_platform(settings: Settings) -> Platform:
+    """Everything a use case needs. Opens no connection before it is used."""
+    from forgetscope.adapters.sql import SqlRecords, connect
+
+    store = build_store(settings)
+    return Platform(
+        records=SqlRecords(connect(database_url(settings))),
+        store=store,
+        doorbell=_build_doorbell(settings),
+        rows=build_rows(settings),
+        models=build_models(settings, store),
+        fleet=Fleet(
+            accelerator=settings.accelerator,
+            engines=settings.available_engines,
+            max_stages=settings.max_stages,
+            max_attempts=settings.max_attempts,
+            lease_seconds=settings.lease_seconds,
+            poll_seconds=settings.poll_seconds,
+        ),
+    )
+
+
+def _build_doorbell(settings: Settings) -> Doorbell:
+    if settings.wiring == "distributed":
+        from forgetscope.adapters.queue_celery import CeleryDoorbell, celery_app
+
+        return CeleryDoorbell(celery_app(settings.broker_url))
+    from forgetscope.adapters.queue_poll import PollDoorbell
+
+    return PollDoorbell()
+
+
+def migrate_records(settings: Settings) -> None:
+    """Bring database and bucket to what this version needs. Any number of processes may do so."""
+    from forgetscope.adapters.sql import migrate
+
+    if settings.wiring == "embedded":
+        settings.home_dir.mkdir(parents=True, exist_ok=True)
+    migrate(database_url(settings))
+    store = build_store(settings)
+    if settings.wiring == "distributed":
+        from forgetscope.adapters.store_s3 import S3Store
+
+        if isinstance(store, S3Store):
+            store.ensure_bucket()
