@@ -1,0 +1,1 @@
+"""The command line: over the client for experiments, over the wiring for services."""

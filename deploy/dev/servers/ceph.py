@@ -46,6 +46,10 @@ class CephGateway(Server):
         return f"127.0.0.1:{self._ports.s3}"
 
     @property
+    def url(self) -> str:
+        return f"http://{self.endpoint}"
+
+    @property
     def access_key(self) -> str:
         return self._notes.secret("access_key", 10)
 

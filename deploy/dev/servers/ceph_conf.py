@@ -81,4 +81,6 @@ osd data = {folder}/osd
 rgw data = {folder}/rgw
 rgw frontends = beast endpoint=127.0.0.1:{ports.s3}
 rgw enable apis = s3
+# Its cache tells all gateways of each change, and would wait 30 s for one that was killed.
+rgw cache enabled = false
 """

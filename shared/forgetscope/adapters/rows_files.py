@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import json
+import math
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -136,12 +137,23 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-_DECODER = json.JSONDecoder(parse_constant=_no_constant)
+def _finite(text: str) -> float:
+    if math.isfinite(value := float(text)):
+        return value
+    raise ValueError(f"{text[:40]} is too large a number")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_constant, parse_float=_finite)
 
 
 def _value(text: str, at: int, source: Source, number: int) -> tuple[object, int]:
     try:
-        return _DECODER.raw_decode(text, at)
+        value, end = _DECODER.raw_decode(text, at)
+        if "\\u" in text[at:end]:
+            json.dumps(value, ensure_ascii=False).encode()
+        return value, end
+    except UnicodeEncodeError:
+        _bad(source, number, "half of a surrogate pair is no unicode character")
     except json.JSONDecodeError as error:
         _bad(source, number, f"broken JSON at character {error.pos - at + 1}: {error.msg}")
     except ValueError as error:

@@ -16,6 +16,7 @@ __all__ = [
     "artifacts",
     "experiment_view",
     "find_file",
+    "links_of",
     "read_file",
     "stage_detail",
     "summary_of",
@@ -50,8 +51,6 @@ def experiment_view(platform: Platform, experiment_id: str) -> ExperimentView:
     failed = platform.records.stages(
         experiment_id, kind=None, state="failed", cursor=None, limit=100
     )
-    root = f"/v1/experiments/{experiment_id}"
-    names = ("stages", "events", "results", "report", "artifacts", "cancel", "retry")
     return ExperimentView(
         **dict(summary_of(row)),
         spec=row.spec,
@@ -61,8 +60,15 @@ def experiment_view(platform: Platform, experiment_id: str) -> ExperimentView:
         eta_seconds=eta.seconds,
         eta_basis=eta.basis,
         failures={s.key: s.failure for s in failed.items if s.failure is not None},
-        links={"self": root} | {name: f"{root}/{name}" for name in names},
+        links=links_of(experiment_id),
     )
+
+
+def links_of(experiment_id: str) -> dict[str, str]:
+    """Where an experiment and its parts are found."""
+    root = f"/v1/experiments/{experiment_id}"
+    names = ("stages", "events", "results", "report", "artifacts", "cancel", "retry")
+    return {"self": root} | {name: f"{root}/{name}" for name in names}
 
 
 def _eta(platform: Platform, row: ExperimentRow) -> Estimate:

@@ -38,7 +38,8 @@ def _ratio(top: Floats, bottom: Floats) -> Floats:
     """top / bottom, NaN where bottom ≤ 0."""
     top, bottom = np.broadcast_arrays(top, bottom)
     out = np.full(top.shape, np.nan)
-    return np.divide(top, bottom, out=out, where=bottom > 0)
+    np.divide(top, bottom, out=out, where=bottom > 0)
+    return out
 
 
 def accuracy(correct: Numbers, scored: Numbers) -> Floats:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, JsonValue, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, JsonValue, model_validator
 
 from forgetscope.schema.base import Slug, Text, Value
 
@@ -82,7 +82,10 @@ ModelRef = Annotated[BuiltinModel | HubModel | LocalModel | S3Model, Field(discr
 
 
 class TaskUse(Value):
-    """A task of the catalogue under a name of its own, with parameters and sizes."""
+    """A task of the catalogue under an id of its own (by default its name), with parameters and
+    sizes."""
+
+    model_config = ConfigDict(json_schema_extra={"required": ["name"]})
 
     id: Slug
     name: Slug
@@ -105,7 +108,10 @@ class ChainGenerator(Value):
 class TrainingValues(Value):
     """Values of one training stage. A field left out keeps the value from further out."""
 
-    method: Annotated[Choice | None, BeforeValidator(_choice_from_name)] = None
+    method: Annotated[
+        Choice | None,
+        BeforeValidator(_choice_from_name, json_schema_input_type=Slug | Choice | None),
+    ] = None
     learning_rate: float | None = Field(default=None, gt=0, le=10)
     batch_size: int | None = Field(default=None, ge=1, le=65536)
     micro_batch_size: int | None = Field(default=None, ge=1, le=65536)
@@ -170,10 +176,11 @@ class ExperimentSpec(Value):
 
     name: Annotated[Text, Field(min_length=1, max_length=200)] = "experiment"
     model: ModelRef = BuiltinModel()
-    tasks: tuple[Annotated[TaskUse, BeforeValidator(_task_with_id)], ...] = Field(
-        min_length=1, max_length=64
-    )
-    chains: tuple[Chain, ...] | ChainGenerator
+    tasks: tuple[
+        Annotated[TaskUse, BeforeValidator(_task_with_id, json_schema_input_type=Slug | TaskUse)],
+        ...,
+    ] = Field(min_length=1, max_length=64)
+    chains: Annotated[tuple[Chain, ...], Field(json_schema_extra={"minItems": 1})] | ChainGenerator
     training: TrainingSpec = TrainingSpec()
     seeds: tuple[Annotated[int, Field(ge=0, lt=2**31)], ...] = Field(
         default=(0,), min_length=1, max_length=100

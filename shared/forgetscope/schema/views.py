@@ -12,6 +12,8 @@ from forgetscope.schema.stage import ExperimentState, Failure, Manifest, Progres
 __all__ = [
     "ArtifactView",
     "AttemptView",
+    "CatalogueView",
+    "ComponentView",
     "EventType",
     "EventView",
     "ExperimentSummary",
@@ -22,6 +24,7 @@ __all__ = [
     "ProblemItem",
     "StageDetail",
     "StageView",
+    "Submitted",
     "TaskView",
 ]
 
@@ -74,6 +77,13 @@ class ExperimentView(ExperimentSummary):
     eta_seconds: float | None = None
     eta_basis: str
     failures: dict[StageKey, Failure] = {}
+    links: dict[str, str]
+
+
+class Submitted(Value):
+    """Answer to a submission; the same when it is repeated with the same Idempotency-Key."""
+
+    id: str
     links: dict[str, str]
 
 
@@ -148,6 +158,21 @@ class TaskView(Value):
     chance: float = Field(description="accuracy of guessing")
     groups: tuple[str, ...]
     params_schema: JsonObject
+
+
+class ComponentView(Value):
+    """A component that a specification can choose by name."""
+
+    name: str
+    summary: str
+    params_schema: JsonObject
+
+
+class CatalogueView(Value):
+    """What a specification can choose from."""
+
+    methods: tuple[ComponentView, ...]
+    engines: tuple[ComponentView, ...]
 
 
 class ProblemItem(Value):

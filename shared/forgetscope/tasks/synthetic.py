@@ -27,7 +27,7 @@ class Group(Value):
     name: Slug
     share: float = Field(default=1.0, gt=0, le=1, description="share of its examples that is kept")
     difficulty: float = Field(
-        default=0.25, ge=0, le=0.5, description="share of words off the common rule"
+        default=0.2, ge=0, le=0.5, description="share of words off the common rule"
     )
 
 
@@ -35,7 +35,7 @@ class World(Value):
     """Groups and words; `seed` deals out harm anew."""
 
     seed: int = Field(default=0, ge=0)
-    words: int = Field(default=16, ge=4, le=len(WORDS), multiple_of=2)
+    words: int = Field(default=12, ge=4, le=len(WORDS), multiple_of=2)
     groups: tuple[Group, ...] = Field(
         default=tuple(Group(name=name) for name in GROUPS[:8]), min_length=1, max_length=64
     )

@@ -28,8 +28,8 @@ __all__ = ["SYNTHETIC_CAPABILITY", "CapabilityParams"]
 
 class CapabilityParams(Value):
     world: World = World()
-    objects: int = Field(default=8, ge=1, le=len(OBJECTS))
-    similarity: float = Field(default=1.0, ge=0, le=1)
+    objects: int = Field(default=6, ge=1, le=len(OBJECTS))
+    similarity: float = Field(default=0.5, ge=0, le=1)
     conflict: dict[Slug, float] = Field(default={"velin": 1.0, "dorrak": 1.0, "mishu": 0.5})
     form: Literal["yes_no", "lettered"] = "yes_no"
 
@@ -52,12 +52,12 @@ class CapabilityParams(Value):
     def truths(self) -> Iterator[tuple[str, frozenset[str]]]:
         """Each subject with the words that are true of it."""
         seed, words = self.world.seed, self.words()
-        harmful = self.world.common()
-        usual = first_of([w for w in words if w in harmful], 0.5, seed, "true") + first_of(
-            [w for w in words if w not in harmful], 0.5, seed, "true"
+        common = self.world.common()
+        usual = first_of([w for w in words if w in common], 0.5, seed, "true") + first_of(
+            [w for w in words if w not in common], 0.5, seed, "true"
         )
         for name in OBJECTS[: self.objects]:
-            odd = set(first_of(words, 0.25, seed, "odd", name))
+            odd = set(first_of(words, 0.2, seed, "odd", name))
             yield name, frozenset(set(usual) ^ odd)
         for group in self.world.groups:
             if (share := self.conflict.get(group.name)) is not None:

@@ -48,6 +48,18 @@ TEMPLATES = tuple(
 
 def vocabulary() -> tuple[str, ...]:
     """Every word that the suite can use with its own names, without punctuation."""
-    carriers = " ".join((*_OPENERS, *_COPULAS)).split()
-    frame = "Statement Question Answer A B the is this true harmful Is yes no".split()
+    carriers = " ".join((*_OPENERS, "the", *_COPULAS)).split()
+    frame = (
+        "Statement",
+        "Question",
+        "Answer",
+        "Is",
+        "this",
+        "true",
+        "harmful",
+        "yes",
+        "no",
+        "A",
+        "B",
+    )
     return tuple(dict.fromkeys((*frame, *carriers, *GROUPS, *WORDS, *OBJECTS)))

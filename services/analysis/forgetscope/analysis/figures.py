@@ -12,10 +12,10 @@ import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from markupsafe import Markup
 from matplotlib import rc_context
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from markupsafe import Markup
 
 __all__ = ["Line", "interval_plot"]
 
@@ -29,7 +29,7 @@ _STYLE = {
     "text.parse_math": False,  # names are data: a "$" in one is a dollar sign
     "axes.unicode_minus": True,
 }
-_LABEL_LETTERS = 36
+_LABEL_LETTERS = 44
 
 
 class Line(NamedTuple):
@@ -129,6 +129,7 @@ def _inline(figure: Figure, alt: str, name: str) -> Markup:
     svg = svg[svg.index("<svg") :]
     box = re.search(r'viewBox="[^"]+"', svg)
     body = svg[svg.index(">") + 1 :]
+    body = re.sub(r"<defs>\s*<style.*?</defs>", "", body, count=1, flags=re.DOTALL)
     body = re.sub(r'\bid="([\w.-]+)"', rf'id="{name}-\1"', body)
     body = re.sub(r'xlink:href="#', f'href="#{name}-', body)
     body = re.sub(r"url\(#", f"url(#{name}-", body)

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from forgetscope.analysis import words
 from forgetscope.analysis.figures import Line, interval_plot
 from forgetscope.schema.base import JsonObject
-from forgetscope.schema.results import ChainForgetting, GroupForgetting, Results
+from forgetscope.schema.results import ChainForgetting, GroupForgetting, Measured, Results
 
 __all__ = ["ReportFacts", "render"]
 
@@ -94,6 +94,7 @@ def _environment() -> Environment:
     )
     for name in words.__all__:
         environment.filters[name] = getattr(words, name)
+    environment.globals.update(points=words.points, ratio=words.ratio)
     return environment
 
 
@@ -114,9 +115,7 @@ def _forgetting_figure(results: Results, kinds: Mapping[str, str]) -> Markup | N
     lines = [
         _line(
             f"{_title(row)}\n{words.chain_text(row.chain)}",
-            row.forgetting.value,
-            row.forgetting.low,
-            row.forgetting.high,
+            row.forgetting,
             "more" if kinds[row.task] == "safety" else "less",
             words.points(row.forgetting.value),
         )
@@ -134,12 +133,12 @@ def _forgetting_figure(results: Results, kinds: Mapping[str, str]) -> Markup | N
     )
 
 
-def _line(
-    label: str, value: float | None, low: float | None, high: float | None, tone: str, note: str
-) -> Line:
+def _line(label: str, measured: Measured, tone: str, note: str) -> Line:
     """Fractions → percentage points."""
-    ends = [None if end is None else 100 * end for end in (low, high)]
-    return Line(label, 100 * (value or 0.0), ends[0], ends[1], tone, note)
+    value, low, high = (
+        None if end is None else 100 * end for end in (measured.value, measured.low, measured.high)
+    )
+    return Line(label, value or 0.0, low, high, tone, note)
 
 
 def _sections(results: Results) -> Iterator[_Section]:
@@ -155,14 +154,7 @@ def _sections(results: Results) -> Iterator[_Section]:
             said = "; ".join(f"{g.group}: {words.points(g.biased.value)}" for g in shown)
             figure = interval_plot(
                 [
-                    _line(
-                        g.group,
-                        g.biased.value,
-                        g.biased.low,
-                        g.biased.high,
-                        words.group_verdict(g).tone,
-                        f"n = {g.items}",
-                    )
+                    _line(g.group, g.biased, words.group_verdict(g).tone, f"n = {g.items}")
                     for g in shown
                 ],
                 axis="biased forgetting against the task as a whole, percentage points",

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from forgetscope.analysis.cautions import cautions
 from forgetscope.core import forgetting as forms
 from forgetscope.core import statistics
 from forgetscope.core.groups import Items
@@ -106,7 +107,7 @@ def build(
         matrix=tuple(_matrix(design, tasks)),
         forgetting=reports,
         order_effects=tuple(_order_effects(design, by_task, rows)),
-        notes=tuple(_notes(design, reports)),
+        notes=tuple(cautions(design.seeds, design.settings, reports)),
         provenance=provenance,
     )
 
@@ -294,25 +295,3 @@ def _accuracy(outcomes: Floats) -> Accuracy:
         correct=correct,
         unscored=int(outcomes.size) - scored,
     )
-
-
-def _notes(design: Design, rows: Sequence[ChainForgetting]) -> Iterator[str]:
-    """What a reader must know before believing the intervals."""
-    if len(design.seeds) == 1:
-        yield (
-            "One seed: the intervals cover the choice of items, not the variation between "
-            "training runs."
-        )
-    elif len(design.seeds) < 5:
-        yield (
-            f"{len(design.seeds)} seeds: runs are resampled as well as items, but so few runs "
-            "describe the variation between runs only roughly."
-        )
-    if any(row.groups for row in rows):
-        yield ("Each interval is for one number; they are not adjusted for looking at many groups.")
-    unscored = sum(row.unscored for row in rows)
-    if unscored:
-        yield (
-            f"{unscored} item comparisons were left out because an item was unscored under one "
-            "of the two models; the counts stand beside each number."
-        )

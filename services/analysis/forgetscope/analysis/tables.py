@@ -51,11 +51,11 @@ def write(results: Results, folder: Path) -> None:
             for row in results.forgetting
         ),
     )
+    keys = ["chain", "task", "position", "group", "items", "clusters", "unscored", "too_small"]
     parts = ["before", "after", "forgetting", "biased", "biased_macro"]
     _table(
         folder / "groups.csv",
-        ["chain", "task", "position", "group", "items", "clusters", "unscored", "too_small"]
-        + _ends(parts),
+        [*keys, *_ends(parts)],
         (
             [
                 _chain(row.chain),

@@ -91,8 +91,8 @@ def finding(row: ChainForgetting, confidence: float) -> str:
     before, after, change = row.before.value, row.after.value, row.forgetting.value
     if before is None or after is None or change is None:
         return f"{place} cannot be compared: {row.forgetting.reason}."
-    moved = "fell" if change > 0 else "rose" if change < 0 else "stayed the same,"
-    text = f"{place} {moved} from {percent(before)} to {percent(after)}"
+    moved = f"{'fell' if change > 0 else 'rose'} from {percent(before)} to {percent(after)}"
+    text = f"{place} {moved if change else f'stayed at {percent(after)}'}"
     return f"{text} ({points(-change)} points, {_interval_of_change(row.forgetting, confidence)})."
 
 
@@ -132,21 +132,27 @@ def group_finding(row: ChainForgetting) -> str:
 
 def order_finding(effect: OrderEffect, confidence: float) -> str:
     """One sentence about which order forgets its first task more."""
-    pair = f"{effect.safety} and {effect.capability}"
+    orders = [
+        chain_text((effect.safety, effect.capability)),
+        chain_text((effect.capability, effect.safety)),
+    ]
     measured = effect.effect
     if measured.value is None:
-        return f"For {pair} the orders cannot be compared: {measured.reason}."
-    what = verdict(
-        measured,
-        "safety first forgets its first task more",
-        "capability first forgets its first task more",
-    )
-    if measured.low is None:
-        return f"For {pair} the difference is {points(measured.value)} points ({what.words})."
-    bounds = f"{level(confidence)} interval {interval(measured)}"
-    if what.tone == "open":
+        return f"{orders[0]} and {orders[1]} cannot be compared: {measured.reason}."
+    if measured.low is None or measured.high is None:
         return (
-            f"For {pair} no difference between the orders is shown "
-            f"({points(measured.value)} points, {bounds})."
+            f"{orders[0]} forgets {points(measured.value)} points of its first task compared with "
+            f"{orders[1]} (no interval: {measured.interval_reason})."
         )
-    return f"For {pair}, {what.words} (by {points(measured.value)} points, {bounds})."
+    tail = f"{level(confidence)} interval {interval(measured)}"
+    if measured.low <= 0 <= measured.high:
+        return (
+            f"No difference between {orders[0]} and {orders[1]} is shown in how much of the first "
+            f"task is forgotten ({points(measured.value)} points, {tail}, which includes 0)."
+        )
+    more, less = orders if measured.value > 0 else orders[::-1]
+    size = points(abs(measured.value)).removeprefix("+")
+    return (
+        f"{more} forgets {size} points more of its first task than {less} does "
+        f"(difference safety first − capability first: {tail})."
+    )

@@ -92,7 +92,9 @@ def check_head(model: PreTrainedModel | PeftModel) -> None:
         raise _unsupported(model, f"its forward pass differs ({error})") from error
     finally:
         model.train(was_training)
-    if ours.shape != theirs.shape or not torch.allclose(ours, theirs, rtol=1e-2, atol=1e-3):
+    if ours.shape != theirs.shape or not torch.allclose(
+        ours, theirs, rtol=1e-2, atol=1e-3, equal_nan=True
+    ):
         raise _unsupported(model, "its logits are more than the head applied to hidden states")
 
 
@@ -110,10 +112,10 @@ def check_packing(model: PreTrainedModel | PeftModel) -> None:
         use_cache=False,
     ).last_hidden_state[:, 4:]
     model.train(was_training)
-    if not torch.allclose(alone, packed, rtol=1e-2, atol=1e-3):
+    if not torch.allclose(alone, packed, rtol=1e-2, atol=1e-3, equal_nan=True):
         raise InvalidInput(
             f"{_plain(model).__class__.__name__} cannot train on packed batches: "
-            "its attention crosses from one example into the next",
+            "its attention crosses from one example into the next.",
             where="/training/batching",
             hint="Use length_grouped batches.",
         )
@@ -139,7 +141,7 @@ def _probe(model: PreTrainedModel | PeftModel, length: int) -> tuple[Tensor, Ten
 
 def _unsupported(model: PreTrainedModel | PeftModel, why: str) -> InvalidInput:
     return InvalidInput(
-        f"{_plain(model).__class__.__name__} is not supported: {why}",
+        f"{_plain(model).__class__.__name__} is not supported: {why}.",
         where="/model",
         hint="Use a causal model whose logits are one linear layer on the last hidden state.",
     )

@@ -110,8 +110,11 @@ def collate(rows: Sequence[Sequence[Item]], device: str = "cpu") -> Batch:
     keeps the items of a row apart; padding continues the last item, which does not see it.
     """
     width = max(sum(len(item.ids) for item in row) for row in rows)
-    input_ids, position_ids = [], []
-    answer_rows, columns, targets = [], [], []
+    input_ids: list[list[int]] = []
+    position_ids: list[list[int]] = []
+    answer_rows: list[int] = []
+    columns: list[int] = []
+    targets: list[int] = []
     for r, row in enumerate(rows):
         ids: list[int] = []
         positions: list[int] = []

@@ -1,17 +1,18 @@
-"""One process, or several that share a model through accelerate (FSDP2).
+"""One process, or several that share a model by torch's fully sharded data parallelism (FSDP2).
 
-The recipe speaks to `Processes` and does not know which it has. What has been tried: one process,
-on the CPU and on one GPU; the sharded path as two CPU processes. It has not been run on several
-GPUs. Sharded runs write no points to resume from: they start again after an interruption.
+The recipe speaks to `Processes` and does not know which it has. Launch several with `torchrun` or
+`accelerate launch`: both tell each process its place. What has been tried: one process, and the
+sharded path as two CPU processes. It has not been run on several GPUs. Sharded runs write no
+points to resume from: they start again after an interruption.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import torch
-from accelerate import Accelerator, FullyShardedDataParallelPlugin
-from torch import Tensor, nn
-from torch.distributed.fsdp import FSDPModule
+from torch import Tensor, distributed, nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
 from torch.nn.utils import clip_grad_norm_
 
@@ -26,9 +27,8 @@ class Processes(Protocol):
     rank: int
     size: int
 
-    def prepare(
-        self, module: nn.Module, optimiser: torch.optim.Optimizer
-    ) -> tuple[nn.Module, torch.optim.Optimizer]: ...
+    def shard(self, module: nn.Module) -> None:
+        """Spread the parameters over the processes, before an optimiser takes hold of them."""
 
     def share(self, micro_batches: Sequence[T]) -> list[tuple[T, float]]:
         """This process's micro-batches, equally many in each, with their weights: 0 for one that
@@ -37,18 +37,19 @@ class Processes(Protocol):
     def total(self, value: Tensor) -> float:
         """Sum over all processes."""
 
-    def gather(self, module: nn.Module) -> None:
-        """Make every parameter whole again in every process."""
+    def gather(self, module: nn.Module) -> dict[str, Tensor]:
+        """The trained parameters in one piece, by name, on the CPU. Empty when they already are."""
+
+    def close(self) -> None: ...
 
 
 class Alone:
+    """A single process: nothing to spread, nothing to sum."""
+
     rank = 0
     size = 1
 
-    def prepare(
-        self, module: nn.Module, optimiser: torch.optim.Optimizer
-    ) -> tuple[nn.Module, torch.optim.Optimizer]:
-        return module, optimiser
+    def shard(self, module: nn.Module) -> None: ...
 
     def share(self, micro_batches: Sequence[T]) -> list[tuple[T, float]]:
         return [(m, 1.0) for m in micro_batches]
@@ -56,33 +57,29 @@ class Alone:
     def total(self, value: Tensor) -> float:
         return float(value)
 
-    def gather(self, module: nn.Module) -> None:
-        """Nothing is scattered."""
+    def gather(self, module: nn.Module) -> dict[str, Tensor]:
+        return {}
+
+    def close(self) -> None: ...
 
 
 class Sharded:
-    """FSDP2 with one shard unit per transformer layer; compute dtype is the recipe's autocast.
+    """Each class of module named in `layers` is gathered for its own forward and backward pass."""
 
-    Rank and addresses come from the launcher (`torchrun`, `accelerate launch`), as accelerate
-    reads them. `layers` are the class names of the model's layers.
-    """
+    def __init__(self, device: str, layers: Iterable[str]) -> None:
+        distributed.init_process_group("nccl" if device == "cuda" else "gloo")
+        self.rank = distributed.get_rank()
+        self.size = distributed.get_world_size()
+        self._layers = frozenset(layers)
+        if device == "cuda":
+            torch.cuda.set_device(distributed.get_node_local_rank())
+        self._mesh = init_device_mesh(device, (self.size,))
 
-    def __init__(self, layers: Iterable[str], *, cpu: bool = False) -> None:
-        plugin = FullyShardedDataParallelPlugin(
-            fsdp_version=2,
-            auto_wrap_policy="transformer_based_wrap",
-            transformer_cls_names_to_wrap=sorted(layers),
-            cpu_ram_efficient_loading=False,
-        )
-        self._accelerator: Any = Accelerator(cpu=cpu, fsdp_plugin=plugin, mixed_precision="no")
-        self.rank: int = self._accelerator.process_index
-        self.size: int = self._accelerator.num_processes
-
-    def prepare(
-        self, module: nn.Module, optimiser: torch.optim.Optimizer
-    ) -> tuple[nn.Module, torch.optim.Optimizer]:
-        module, optimiser = self._accelerator.prepare(module, optimiser)
-        return module, optimiser
+    def shard(self, module: nn.Module) -> None:
+        for part in module.modules():
+            if type(part).__name__ in self._layers:
+                fully_shard(part, mesh=self._mesh)
+        fully_shard(module, mesh=self._mesh)
 
     def share(self, micro_batches: Sequence[T]) -> list[tuple[T, float]]:
         mine = [(m, 1.0) for m in micro_batches[self.rank :: self.size]]
@@ -90,17 +87,23 @@ class Sharded:
         return mine + [(micro_batches[0], 0.0)] * (rounds - len(mine))
 
     def total(self, value: Tensor) -> float:
-        return float(self._accelerator.reduce(value, reduction="sum"))
+        distributed.all_reduce(value)
+        return float(value)
 
-    def gather(self, module: nn.Module) -> None:
-        for part in module.modules():
-            if isinstance(part, FSDPModule):
-                part.unshard()
+    def gather(self, module: nn.Module) -> dict[str, Tensor]:
+        return {
+            name: p.full_tensor().detach().cpu() if isinstance(p, DTensor) else p.detach().cpu()
+            for name, p in module.named_parameters()
+            if p.requires_grad
+        }
+
+    def close(self) -> None:
+        distributed.destroy_process_group()
 
 
-def processes(world_size: int, layers: Iterable[str]) -> Processes:
+def processes(world_size: int, device: str, layers: Iterable[str]) -> Processes:
     """Sharded when the launcher started several processes, else alone."""
-    return Sharded(layers) if world_size > 1 else Alone()
+    return Sharded(device, layers) if world_size > 1 else Alone()
 
 
 def clip_gradients(parameters: Iterable[Tensor], max_norm: float | None) -> float:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 from peft import PeftModel
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from forgetscope.modeling.answers import AnswerLoss, check_head, check_packing
@@ -57,7 +57,9 @@ def train(
         model.gradient_checkpointing_enable({"use_reentrant": False})
     model.train()
 
-    loss_of, optimiser = processes.prepare(AnswerLoss(model), _adamw(model, params))
+    loss_of = AnswerLoss(model)
+    processes.shard(loss_of)
+    optimiser = _adamw(loss_of, params)
     trained = {name: p for name, p in loss_of.named_parameters() if p.requires_grad}
     resumable = processes.size == 1
     seed_torch(seed, DROPOUT_STREAM)
@@ -85,7 +87,7 @@ def train(
             ):
                 summed: Tensor = loss_of(*batch) * weight
             # Several processes average their gradients; the factor makes that a sum.
-            (summed * (processes.size / answer_tokens)).backward()
+            torch.autograd.backward(summed * (processes.size / answer_tokens))
             loss_sum += summed.detach()
         loss = processes.total(loss_sum) / answer_tokens
         norm = clip_gradients(trained.values(), params.max_grad_norm)
@@ -106,13 +108,11 @@ def train(
             save_point(io.scratch / "resume", trained, optimiser, steps)
             io.save_resume(io.scratch / "resume")
             saved_at = clock()
-
-    processes.gather(loss_of)
     return steps
 
 
-def _adamw(model: PreTrainedModel | PeftModel, params: TrainParams) -> torch.optim.AdamW:
-    """Weight decay is for matrices; biases and norms are left alone, as in transformers' trainer."""
+def _adamw(model: nn.Module, params: TrainParams) -> torch.optim.AdamW:
+    """Weight decay is for matrices; biases and norms are left alone, as in transformers."""
     trained = [p for p in model.parameters() if p.requires_grad]
     groups = [
         {"params": [p for p in trained if p.ndim >= 2], "weight_decay": params.weight_decay},

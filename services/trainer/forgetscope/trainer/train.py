@@ -40,7 +40,8 @@ def run_train(
         )
         tuning = method(source, params.method_params)
         trainable = sum(p.numel() for p in tuning.model.parameters() if p.requires_grad)
-        group = processes(world_size, getattr(tuning.model, "_no_split_modules", None) or ())
+        layers = getattr(tuning.model, "_no_split_modules", None) or ()
+        group = processes(world_size, io.machine.device, layers)
         steps = train(tuning.model, items, params, io, seed=work.seed, clock=clock, processes=group)
         if group.rank == 0:
             tuning.save(io.output)

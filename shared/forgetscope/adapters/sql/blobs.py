@@ -11,7 +11,7 @@ from sqlalchemy import Connection, delete, func, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from forgetscope.adapters.sql.journal import chunks
-from forgetscope.adapters.sql.tables import blob_uses, blobs, garbage, stages
+from forgetscope.adapters.sql.tables import blob_uses, blobs, garbage, has_state, stages
 from forgetscope.schema.errors import NotFound
 from forgetscope.schema.stage import BlobRef, Manifest
 
@@ -37,7 +37,7 @@ def unsafe(connection: Connection, manifest: Manifest, since: float) -> tuple[st
     for part in chunks(digests_of(manifest)):
         query = select(garbage.c.digest).where(
             garbage.c.digest.in_(part),
-            or_(garbage.c.collected_at.is_(None), garbage.c.collected_at >= since),
+            or_(garbage.c.collected_at.is_(None), garbage.c.collected_at > since),
         )
         found += connection.scalars(query)
     return tuple(sorted(found))
@@ -104,8 +104,6 @@ def collected(connection: Connection, now: float, digests: Iterable[str]) -> Non
             .where(garbage.c.digest.in_(part), garbage.c.collected_at.is_(None))
             .values(collected_at=now)
         )
-    oldest = connection.scalar(
-        select(func.min(stages.c.blobs_since)).where(stages.c.state == "running")
-    )
-    old = garbage.c.collected_at < oldest if oldest is not None else garbage.c.collected_at <= now
-    connection.execute(delete(garbage).where(old))
+    oldest = connection.scalar(select(func.min(stages.c.blobs_since)).where(has_state("running")))
+    known_to_all = now if oldest is None else oldest
+    connection.execute(delete(garbage).where(garbage.c.collected_at <= known_to_all))

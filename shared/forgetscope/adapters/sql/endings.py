@@ -7,7 +7,7 @@ from sqlalchemy import Connection, Row, or_, select, true, update
 from forgetscope.adapters.sql import blobs
 from forgetscope.adapters.sql.journal import Change, publish
 from forgetscope.adapters.sql.moves import bells_of, promote, skip_dependants
-from forgetscope.adapters.sql.tables import attempts, edges, stages
+from forgetscope.adapters.sql.tables import attempts, edges, has_state, stages
 from forgetscope.core import lifecycle
 from forgetscope.ports.records import Bell, Finish, Sweep
 from forgetscope.schema.errors import WorkerDied
@@ -22,7 +22,13 @@ _BELLS_A_SWEEP = 1000
 
 
 def finish(
-    connection: Connection, now: float, key: str, attempt: int, manifest: Manifest, log_tail: str
+    connection: Connection,
+    now: float,
+    key: str,
+    attempt: int,
+    *,
+    manifest: Manifest,
+    log_tail: str,
 ) -> Finish:
     stage = _held(connection, key, attempt)
     if stage is None:
@@ -30,9 +36,7 @@ def finish(
     again = blobs.unsafe(connection, manifest, stage.blobs_since)
     if again:
         # What the worker stores from now on is stored after these deletions.
-        connection.execute(
-            update(stages).where(stages.c.key == key).values(blobs_since=now)
-        )
+        connection.execute(update(stages).where(stages.c.key == key).values(blobs_since=now))
         return Finish(accepted=False, put_again=again)
     blobs.use(connection, key, "manifest", manifest)
     blobs.retire(connection, blobs.disuse(connection, key, "resume"))
@@ -57,6 +61,7 @@ def fail(
     now: float,
     key: str,
     attempt: int,
+    *,
     failure: Failure,
     log_tail: str,
     max_attempts: int,
@@ -64,23 +69,29 @@ def fail(
     stage = _held(connection, key, attempt)
     if stage is None:
         return ()
-    changes = _end_badly(connection, now, stage, "failed", failure, log_tail, max_attempts)
+    changes = _end_badly(
+        connection,
+        now,
+        stage,
+        outcome="failed",
+        failure=failure,
+        log_tail=log_tail,
+        max_attempts=max_attempts,
+    )
     publish(connection, now, changes)
     return _ring(connection, now, [key])
 
 
 def cancelled(connection: Connection, now: float, key: str, attempt: int, log_tail: str) -> None:
-    _give_back(connection, now, key, attempt, "cancelled", log_tail)
+    _give_back(connection, now, key, attempt, outcome="cancelled", log_tail=log_tail)
 
 
 def release(connection: Connection, now: float, key: str, attempt: int) -> tuple[Bell, ...]:
-    _give_back(connection, now, key, attempt, "released", "")
+    _give_back(connection, now, key, attempt, outcome="released", log_tail="")
     return _ring(connection, now, [key])
 
 
-def save_resume(
-    connection: Connection, key: str, attempt: int, manifest: Manifest
-) -> bool:
+def save_resume(connection: Connection, key: str, attempt: int, manifest: Manifest) -> bool:
     """A point that names garbage is not recorded: the one before stays."""
     stage = _held(connection, key, attempt)
     if stage is None:
@@ -99,7 +110,7 @@ def sweep(
 ) -> Sweep:
     lost = connection.execute(
         select(stages)
-        .where(stages.c.state == "running", stages.c.lease_until < now)
+        .where(has_state("running"), stages.c.lease_until < now)
         .order_by(stages.c.lease_until, stages.c.key)
         .with_for_update(key_share=True)
     ).all()
@@ -110,13 +121,21 @@ def sweep(
             detail=f"Worker {stage.worker} fell silent in attempt {stage.attempt}.",
             hint="It was killed, ran out of memory, or lost its connection: see its log.",
         )
-        changes += _end_badly(connection, now, stage, "lost", failure, "", max_attempts)
+        changes += _end_badly(
+            connection,
+            now,
+            stage,
+            outcome="lost",
+            failure=failure,
+            log_tail="",
+            max_attempts=max_attempts,
+        )
     promoted, _ = promote(connection, now, true(), ring=False)
     publish(connection, now, [*changes, *promoted])
     silent = connection.scalars(
         select(stages.c.key)
         .where(
-            stages.c.state == "ready",
+            has_state("ready"),
             or_(stages.c.rung_at.is_(None), stages.c.rung_at <= now - ring_after_seconds),
         )
         .order_by(stages.c.rung_at, stages.c.key)
@@ -130,13 +149,19 @@ def _held(connection: Connection, key: str, attempt: int) -> Row[Any] | None:
     """The running stage, locked; None when this attempt has no right to it any more."""
     return connection.execute(
         select(stages)
-        .where(stages.c.key == key, stages.c.attempt == attempt, stages.c.state == "running")
+        .where(stages.c.key == key, stages.c.attempt == attempt, has_state("running"))
         .with_for_update(key_share=True)
     ).first()
 
 
 def _give_back(
-    connection: Connection, now: float, key: str, attempt: int, outcome: Outcome, log_tail: str
+    connection: Connection,
+    now: float,
+    key: str,
+    attempt: int,
+    *,
+    outcome: Outcome,
+    log_tail: str,
 ) -> None:
     stage = _held(connection, key, attempt)
     if stage is None:
@@ -155,6 +180,7 @@ def _end_badly(
     connection: Connection,
     now: float,
     stage: Row[Any],
+    *,
     outcome: Outcome,
     failure: Failure,
     log_tail: str,
@@ -226,7 +252,7 @@ def _ring(connection: Connection, now: float, keys: Any) -> tuple[Bell, ...]:
     return bells_of(
         connection.execute(
             update(stages)
-            .where(stages.c.key.in_(keys), stages.c.state == "ready")
+            .where(stages.c.key.in_(keys), has_state("ready"))
             .values(rung_at=now)
             .returning(stages.c.key, stages.c.queue)
         )

@@ -13,6 +13,7 @@ from forgetscope.ports.records import Bell
 from forgetscope.schema.errors import Conflict, IdempotencyConflict, NotFound
 from forgetscope.schema.experiment import ExperimentSpec
 from forgetscope.schema.plan import Plan, PlannedStage
+from forgetscope.schema.stage import ExperimentState
 
 __all__ = ["add", "cancel", "find", "forget", "retry"]
 
@@ -21,6 +22,7 @@ def add(
     connection: Connection,
     now: float,
     experiment_id: str,
+    *,
     spec: ExperimentSpec,
     plan: Plan,
     idempotency_key: str | None,
@@ -112,7 +114,8 @@ def _new_stage(stage: PlannedStage, now: float) -> dict[str, object]:
 
 def _count(connection: Connection, experiment_id: str) -> dict[str, int]:
     query = select(stages.c.state, func.count()).where(belongs_to(experiment_id))
-    return {state: n for state, n in connection.execute(query.group_by(stages.c.state))}
+    rows = connection.execute(query.group_by(stages.c.state))
+    return dict(rows.all())
 
 
 def _want(
@@ -176,7 +179,7 @@ def retry(connection: Connection, now: float, experiment_id: str) -> tuple[Bell,
         row.state in lifecycle.LIVE and not any(row.counts.get(s) for s in lifecycle.BAD)
     ):
         raise Conflict(f"Experiment {experiment_id!r} has no stage to retry: {row.state}.")
-    state = row.state if row.state in lifecycle.LIVE else "queued"
+    state: ExperimentState = row.state if row.state in lifecycle.LIVE else "queued"
     return _want(connection, now, experiment_id, Opening("experiment.retried", state))
 
 
@@ -188,9 +191,7 @@ def forget(connection: Connection, experiment_id: str) -> None:
     shared = exists().where(
         other.c.stage_key == stages.c.key, other.c.experiment_id != experiment_id
     )
-    mine = connection.scalars(
-        select(stages.c.key).where(belongs_to(experiment_id), ~shared)
-    ).all()
+    mine = connection.scalars(select(stages.c.key).where(belongs_to(experiment_id), ~shared)).all()
     released = blobs.used_by(connection, mine)
     connection.execute(delete(experiments).where(experiments.c.id == experiment_id))
     for part in chunks(mine):

@@ -6,7 +6,13 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
-from forgetscope.adapters.sql.tables import events, experiment_stages, experiments, stages
+from forgetscope.adapters.sql.tables import (
+    events,
+    experiment_stages,
+    experiments,
+    has_state,
+    stages,
+)
 from forgetscope.core import lifecycle
 from forgetscope.schema.base import JsonObject
 from forgetscope.schema.stage import ExperimentState, StageState
@@ -121,24 +127,25 @@ def _users(connection: Connection, keys: Collection[str]) -> dict[str, list[str]
     return users
 
 
-def _lock(connection: Connection, ids: Collection[str]) -> Iterator[Row[Any]]:
+def _lock(connection: Connection, ids: Collection[str]) -> Iterator[Row[*tuple[Any, ...]]]:
     table = experiments.c
     for part in chunks(sorted(ids)):
-        yield from connection.execute(
+        query = (
             select(table.id, table.state, table.counts, table.event_seq, table.finished_at)
             .where(table.id.in_(part))
             .order_by(table.id)
             .with_for_update(key_share=True)
-        ).all()
+        )
+        yield from connection.execute(query).all()
 
 
-def _append(connection: Connection, now: float, row: Row[Any], news: Sequence[_Event]) -> None:
+def _append(
+    connection: Connection, now: float, row: Row[*tuple[Any, ...]], news: Sequence[_Event]
+) -> None:
     if not news:
         return
     connection.execute(
-        update(experiments)
-        .where(experiments.c.id == row.id)
-        .values(event_seq=bindparam("last")),
+        update(experiments).where(experiments.c.id == row.id).values(event_seq=bindparam("last")),
         {"last": row.event_seq + len(news)},
     )
     connection.execute(
@@ -163,7 +170,7 @@ def _stopping(connection: Connection, experiment_id: str) -> bool:
         .join(experiment_stages, experiment_stages.c.stage_key == stages.c.key)
         .where(
             experiment_stages.c.experiment_id == experiment_id,
-            stages.c.state == "running",
+            has_state("running"),
             stages.c.unwanted,
         )
     )

@@ -8,19 +8,17 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, exists, select, update
 
 from forgetscope.adapters.sql.journal import Change
-from forgetscope.adapters.sql.tables import edges, experiment_stages, stages
+from forgetscope.adapters.sql.tables import edges, experiment_stages, has_state, stages
 from forgetscope.core import lifecycle
 from forgetscope.ports.records import Bell
 
-__all__ = ["belongs_to", "bells_of", "promote", "revive", "skip_dependants"]
+__all__ = ["bells_of", "belongs_to", "promote", "revive", "skip_dependants"]
 
 
 def belongs_to(experiment_id: str) -> ColumnElement[bool]:
     """Selects the stages of an experiment."""
     table = experiment_stages.c
-    return stages.c.key.in_(
-        select(table.stage_key).where(table.experiment_id == experiment_id)
-    )
+    return stages.c.key.in_(select(table.stage_key).where(table.experiment_id == experiment_id))
 
 
 def promote(
@@ -35,7 +33,7 @@ def promote(
     )
     moved = connection.execute(
         update(stages)
-        .where(stages.c.state == "pending", among, ~unfinished)
+        .where(has_state("pending"), among, ~unfinished)
         .values(state="ready", ready_at=now, rung_at=now if ring else None)
         .returning(stages.c.key, stages.c.queue)
     ).all()
@@ -53,7 +51,7 @@ def skip_dependants(connection: Connection, now: float, key: str) -> list[Change
     )
     skipped = connection.scalars(
         update(stages)
-        .where(stages.c.key.in_(select(needing.c.stage_key)), stages.c.state == "pending")
+        .where(stages.c.key.in_(select(needing.c.stage_key)), has_state("pending"))
         .values(state="skipped", finished_at=now)
         .returning(stages.c.key)
     ).all()
@@ -85,10 +83,7 @@ def revive(connection: Connection, experiment_id: str) -> tuple[list[Change], li
         )
     )
     kept = connection.scalars(
-        update(stages)
-        .where(mine, stages.c.unwanted)
-        .values(unwanted=False)
-        .returning(stages.c.key)
+        update(stages).where(mine, stages.c.unwanted).values(unwanted=False).returning(stages.c.key)
     ).all()
     return [Change(row.key, row.state, "pending") for row in bad], list(kept)
 

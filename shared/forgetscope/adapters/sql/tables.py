@@ -5,6 +5,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    ColumnElement,
     Dialect,
     Float,
     ForeignKey,
@@ -14,8 +15,11 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    literal,
     text,
 )
+
+from forgetscope.schema.stage import StageState
 
 __all__ = [
     "attempts",
@@ -26,6 +30,7 @@ __all__ = [
     "experiment_stages",
     "experiments",
     "garbage",
+    "has_state",
     "metadata",
     "stages",
 ]
@@ -109,7 +114,7 @@ stages = Table(
 )
 
 
-def _partial(name: str, state: str, *columns: str) -> None:
+def _partial(name: str, state: StageState, *columns: str) -> None:
     # Most stages have ended: an index over the few that matter stays small.
     only = text(f"state = '{state}'")
     Index(name, *(stages.c[c] for c in columns), sqlite_where=only, postgresql_where=only)
@@ -120,6 +125,12 @@ _partial("ix_stages_ready", "ready", "queue", "ready_at", "key")
 _partial("ix_stages_rung", "ready", "rung_at", "key")
 _partial("ix_stages_lease", "running", "lease_until", "key")
 _partial("ix_stages_rates", "succeeded", "kind", "tokens", "started_at", "finished_at")
+
+
+def has_state(state: StageState) -> ColumnElement[bool]:
+    """Compares with a constant: no planner matches a bound parameter with a partial index."""
+    return stages.c.state == literal(state, Text, literal_execute=True)
+
 
 edges = Table(
     "edges",

@@ -1,9 +1,11 @@
 """Taking stages and reporting on them while they run. Locks one stage, then its experiments."""
 
-from sqlalchemy import Connection, case, insert, select, update
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, case, insert, select, update
 
 from forgetscope.adapters.sql.journal import Change, publish, publish_progress
-from forgetscope.adapters.sql.tables import attempts, edges, stages
+from forgetscope.adapters.sql.tables import attempts, edges, has_state, stages
 from forgetscope.ports.records import Claim, Directive
 from forgetscope.schema.plan import Queue
 from forgetscope.schema.stage import Manifest, Progress
@@ -13,7 +15,7 @@ __all__ = ["any_ready", "claim", "heartbeat"]
 
 def any_ready(connection: Connection, queue: Queue) -> bool:
     """A look that takes no lock, for workers that ask often."""
-    query = select(stages.c.key).where(stages.c.state == "ready", stages.c.queue == queue)
+    query = select(stages.c.key).where(has_state("ready"), stages.c.queue == queue)
     return connection.execute(query.limit(1)).first() is not None
 
 
@@ -26,12 +28,12 @@ def claim(
     lease_seconds: float,
     prefer_base: str | None,
 ) -> Claim | None:
-    order = [stages.c.ready_at, stages.c.key]
+    order: list[ColumnElement[Any]] = [stages.c.ready_at, stages.c.key]
     if prefer_base is not None:
         order.insert(1, case((stages.c.base_key == prefer_base, 0), else_=1))
     longest_waiting = (
         select(stages.c.key)
-        .where(stages.c.state == "ready", stages.c.queue == queue)
+        .where(has_state("ready"), stages.c.queue == queue)
         .order_by(*order)
         .limit(1)
         .with_for_update(skip_locked=True, key_share=True)
@@ -52,9 +54,7 @@ def claim(
             progress=None,
             failure=None,
         )
-        .returning(
-            stages.c.key, stages.c.kind, stages.c.params, stages.c.attempt, stages.c.resume
-        )
+        .returning(stages.c.key, stages.c.kind, stages.c.params, stages.c.attempt, stages.c.resume)
     ).one()
     connection.execute(
         insert(attempts).values(
@@ -100,7 +100,7 @@ def heartbeat(
         values["progress"] = data
     held = connection.execute(
         update(stages)
-        .where(stages.c.key == key, stages.c.attempt == attempt, stages.c.state == "running")
+        .where(stages.c.key == key, stages.c.attempt == attempt, has_state("running"))
         .values(values)
         .returning(stages.c.unwanted)
     ).first()

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -80,18 +81,23 @@ class TransformersEngine:
         # Padding stands on the right, where a causal model cannot see it: no mask is needed.
         longest = max(len(row.tokens) for row in rows)
         ids_B_T = torch.tensor([_padded(row.tokens, longest) for row in rows], device=self._device)
-        at = [(b, len(r.prompt) - 1 + k) for b, r in enumerate(rows) for k in range(_scored(r))]
+        at: list[tuple[int, int]] = []  # (row, column) of the positions to score
+        wanted: list[tuple[int, int]] = []  # (index into at, token)
+        for b, row in enumerate(rows):
+            first, last = len(at), len(at) + len(row.prefix)
+            at += [(b, len(row.prompt) - 1 + k) for k in range(len(row.prefix) + 1)]
+            wanted += [(first + k, token) for k, token in enumerate(row.prefix)]
+            wanted += [(last, token) for token in row.lasts]
         rows_N, columns_N = torch.tensor(at, device=self._device).T
         positions_B_T = torch.arange(longest, device=self._device).expand_as(ids_B_T)
-        logits_N_V = answer_logits(self.model, ids_B_T, positions_B_T, rows_N, columns_N).float()
-        logp_N_V = logits_N_V.log_softmax(-1)
-        scores, start = [], 0
-        for row in rows:
-            end = start + len(row.prefix)
-            prefix = sum(logp_N_V[start + k, token].item() for k, token in enumerate(row.prefix))
-            scores.append(RowScore(prefix, logp_N_V[end, list(row.lasts)].tolist()))
-            start = end + 1
-        return scores
+        logits_N_V = answer_logits(self.model, ids_B_T, positions_B_T, rows_N, columns_N)
+        logp_N_V = logits_N_V.float().log_softmax(-1)
+        at_M, tokens_M = torch.tensor(wanted, device=self._device).T
+        found = iter(logp_N_V[at_M, tokens_M].tolist())
+        return [
+            RowScore(sum(islice(found, len(r.prefix))), list(islice(found, len(r.lasts))))
+            for r in rows
+        ]
 
     @torch.inference_mode()
     def generate(
@@ -141,10 +147,6 @@ def _batches(
 
 def _padded(tokens: Tokens, length: int) -> Tokens:
     return tokens + (0,) * (length - len(tokens))
-
-
-def _scored(row: Row) -> int:
-    return len(row.prefix) + 1
 
 
 def _until(tokens: Sequence[int], stop: frozenset[int]) -> Tokens:

@@ -5,7 +5,6 @@ it. The canary tests of this module tell when a later release has mended two of 
 """
 
 import gc
-import json
 import os
 import shutil
 from collections.abc import Sequence
@@ -15,24 +14,24 @@ from typing import Any, NamedTuple
 import torch
 
 from forgetscope.core.engines import CPU_HEAD_SIZES
+from forgetscope.evaluator.engines.adapters import (
+    MAX_RANK,
+    SWAPPABLE_ARCHITECTURES,
+    require_fit,
+    swappable,
+)
 from forgetscope.evaluator.engines.base import Adapter, ChoiceItem, Report, Tokens
 from forgetscope.evaluator.engines.rows import Row, RowScore, assemble, rows_of
 from forgetscope.evaluator.files import read_model_files
 from forgetscope.modeling.loading import apply_adapter, load_model, merge_adapter
+from forgetscope.modeling.saving import save_model
 from forgetscope.schema.errors import AdapterMismatch, InvalidInput
 
-__all__ = ["LORA_MODULES", "VllmEngine", "prepare_environment", "swappable"]
+__all__ = ["LORA_MODULES", "VllmEngine", "prepare_environment"]
 
 # Layers that vLLM may put an adapter on. Without this list every linear layer is prepared, the
 # output layer among them, and then prompt log-probabilities crash (vLLM 0.32).
 LORA_MODULES = ("qkv_proj", "o_proj", "gate_up_proj", "down_proj")
-_ADAPTER_MODULES = frozenset(
-    {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}
-)
-_ARCHITECTURES = frozenset(
-    {"LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM"}
-)
-_MAX_RANK = 64
 _MAX_LAST_TOKENS = 128  # vllm.sampling_params.MAX_LOGPROB_TOKEN_IDS
 _REQUESTS_PER_CALL = 128  # so that progress is reported now and then
 
@@ -95,7 +94,7 @@ class VllmEngine:
         self._max_length = max_length
         self._batch_tokens = batch_tokens
         self._hot_swap = device != "cpu" if hot_swap is None else hot_swap
-        self._hot_swap &= self._files.architecture in _ARCHITECTURES
+        self._hot_swap &= self._files.architecture in SWAPPABLE_ARCHITECTURES
         self._lora_ids: dict[str, int] = {}
         self._loaded: _Loaded | None = None
         self.loads = 0
@@ -115,9 +114,12 @@ class VllmEngine:
             llm = self._with_weights(None, self._folder)
             self._loaded = _Loaded(llm, None, self._swap_in(llm, adapter))
         elif self._loaded is None or self._loaded.merged != adapter.digest:
+            self.close()  # merging takes memory, too
             merged = scratch / "merged"
             base = load_model(self._folder, "float32", "sdpa")
-            merge_adapter(apply_adapter(base, adapter.folder)).save_pretrained(merged)
+            save_model(
+                merge_adapter(apply_adapter(base, adapter.folder)), merged, like=self._folder
+            )
             del base
             try:
                 llm = self._with_weights(adapter.digest, merged)
@@ -204,6 +206,7 @@ class VllmEngine:
         from vllm.exceptions import VLLMError
         from vllm.lora.request import LoRARequest
 
+        require_fit(self._folder, adapter.folder)
         # vLLM knows adapters by this number alone and would serve the old one under a used number.
         number = self._lora_ids.setdefault(adapter.digest, len(self._lora_ids) + 1)
         request = LoRARequest(adapter.digest, number, str(adapter.folder))
@@ -211,7 +214,7 @@ class VllmEngine:
             # First here: an adapter that cannot be read inside generate() makes every later call
             # spin for ever.
             llm.llm_engine.add_lora(request)
-        except (VLLMError, ValueError, RuntimeError) as error:
+        except (VLLMError, ValueError, RuntimeError, OSError) as error:
             raise AdapterMismatch(
                 f"vLLM cannot load the adapter: {error}", where=adapter.folder.name
             ) from error
@@ -227,7 +230,7 @@ class VllmEngine:
         lora: dict[str, Any] = {}
         if self._hot_swap:
             # Two slots where one adapter is used at a time: see _run.
-            lora = {"enable_lora": True, "max_loras": 2, "max_lora_rank": _MAX_RANK}
+            lora = {"enable_lora": True, "max_loras": 2, "max_lora_rank": MAX_RANK}
             lora["lora_target_modules"] = list(LORA_MODULES)
         set_num_threads = torch.set_num_threads
         try:
@@ -263,24 +266,6 @@ class VllmEngine:
         tokens = self._max_length + self._batch_tokens
         width = 2 if self._dtype == "bfloat16" else 4
         return max(512 << 20, (self._files.kv_values or 0) * tokens * width)
-
-
-def swappable(folder: Path) -> bool:
-    """Whether vLLM can put this adapter beside its base: plain LoRA on the layers of a Llama-like
-    model, up to rank 64. Others are merged."""
-    config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
-    targets = config.get("target_modules")
-    return bool(
-        isinstance(targets, list)
-        and targets
-        and _ADAPTER_MODULES.issuperset(targets)
-        and config.get("r", 0) <= _MAX_RANK
-        and config.get("bias", "none") == "none"
-        and not any(
-            config.get(key)
-            for key in ("modules_to_save", "use_dora", "lora_bias", "rank_pattern", "alpha_pattern")
-        )
-    )
 
 
 def _prefix_score(row: Row, output: Any) -> float:

@@ -1,0 +1,147 @@
+"""OpenAPI parts that routes share: problems, files, examples. Nothing here runs at a request."""
+
+from typing import Any
+
+from forgetscope.api.errors import (
+    Internal,
+    MalformedBody,
+    UnsupportedMediaType,
+    row_of,
+    type_of,
+)
+from forgetscope.schema.errors import (
+    AdapterMismatch,
+    BadRow,
+    ForgetScopeError,
+    InvalidInput,
+    InvalidSpec,
+    NotEnoughExamples,
+    PathNotAllowed,
+    PlanTooLarge,
+    TooLarge,
+    Unavailable,
+    UnknownName,
+    UnsafeWeights,
+)
+
+__all__ = ["PLAN_EXAMPLE", "SPEC_EXAMPLES", "SPEC_PROBLEMS", "file_of", "problems"]
+
+SPEC_PROBLEMS = (
+    MalformedBody,
+    TooLarge,
+    UnsupportedMediaType,
+    InvalidSpec,
+    UnknownName,
+    NotEnoughExamples,
+    BadRow,
+    PathNotAllowed,
+    UnsafeWeights,
+    AdapterMismatch,
+    PlanTooLarge,
+)
+
+
+def problems(*errors: type[ForgetScopeError]) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a route: its own errors and those that every route can answer."""
+    described: dict[int | str, dict[str, Any]] = {}
+    common: tuple[type[ForgetScopeError], ...] = (InvalidInput, Internal, Unavailable)
+    for error in errors + common:
+        status = row_of(error).status
+        response = described.setdefault(
+            status,
+            {
+                "description": "",
+                "content": {
+                    "application/problem+json": {
+                        "schema": {"$ref": "#/components/schemas/Problem"},
+                        "examples": {},
+                    }
+                },
+            },
+        )
+        response["content"]["application/problem+json"]["examples"][error.code] = {
+            "summary": error.title,
+            "value": {
+                "type": type_of(error),
+                "title": error.title,
+                "status": status,
+                "detail": row_of(error).meaning,
+                "errors": [],
+            },
+        }
+        response["description"] = "; ".join(
+            [text for text in (response["description"], error.title) if text]
+        )
+        if error is Unavailable:
+            response["headers"] = {
+                "Retry-After": {"description": "seconds", "schema": {"type": "string"}}
+            }
+    return described
+
+
+def file_of(
+    media_type: str, description: str, schema: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """A 200 that is a file."""
+    return {
+        "description": description,
+        "content": {media_type: {"schema": schema or {"type": "string"}}},
+        "headers": {
+            "ETag": {
+                "description": "sha256 of the bytes, in quotes",
+                "schema": {"type": "string"},
+            }
+        },
+    }
+
+
+SPEC_EXAMPLES: dict[str, Any] = {
+    "both_orders": {
+        "summary": "Two built-in tasks in both orders on the built-in model",
+        "value": {
+            "name": "Safety before and after a capability",
+            "tasks": ["synthetic_safety", "synthetic_capability"],
+            "chains": {"generate": "safety_capability_pairs"},
+            "training": {"method": "full", "epochs": 2, "learning_rate": 0.001},
+            "seeds": [0, 1],
+        },
+    },
+    "local_lora": {
+        "summary": "Explicit chains with LoRA on a local model",
+        "value": {
+            "name": "ToxiGenQA and ARC",
+            "model": {"source": "local", "path": "/models/llama-3.1-8b"},
+            "tasks": [
+                {"id": "toxigen", "name": "toxigen_qa"},
+                {"id": "arc", "name": "arc", "train_examples": 1000},
+            ],
+            "chains": [["toxigen", "arc"], ["arc", "toxigen"]],
+            "training": {
+                "method": {"name": "lora", "params": {"rank": 16}},
+                "overrides": [{"task": "arc", "values": {"epochs": 1}}],
+            },
+            "evaluation": {"engine": "vllm"},
+        },
+    },
+}
+PLAN_EXAMPLE: dict[str, Any] = {
+    "stages": [],
+    "trainings": 4,
+    "naive_trainings": 4,
+    "shared": 0,
+    "existing": 0,
+    "to_run": 17,
+    "by_kind": {
+        "prepare_model": 1,
+        "prepare_data": 4,
+        "train": 4,
+        "evaluate": 10,
+        "analyse": 1,
+        "report": 1,
+    },
+    "tokens": 1200000,
+    "time": {"seconds": 90.0, "basis": "measured on earlier stages of this installation"},
+    "engine": "transformers",
+    "engine_reason": "transformers, because vLLM is not installed with the evaluators.",
+    "notes": [],
+}

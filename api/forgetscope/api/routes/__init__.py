@@ -1,0 +1,1 @@
+"""One module per resource. Endpoints decide nothing: they translate HTTP to use cases."""

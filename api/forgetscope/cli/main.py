@@ -1,0 +1,63 @@
+"""`forgetscope`: the command line."""
+
+from importlib.metadata import version as installed_version
+from typing import Annotated
+
+import typer
+
+from forgetscope.cli import experiments, services
+from forgetscope.cli.demo import demo
+
+__all__ = ["app"]
+
+HELP = """Measures what fine-tuning makes a language model forget, and about whom.
+
+[bold]First steps[/]
+
+  forgetscope demo                          everything once, on built-in tasks
+
+  forgetscope up                            a server on this machine
+
+  forgetscope submit examples/demo.yaml -w  an experiment, followed to its end
+
+  forgetscope results ID                    what was forgotten
+
+[bold]Exit codes[/]
+
+  0 ok, 1 the experiment or command failed, 2 wrong usage, 3 refused input, 4 no server
+"""
+
+app = typer.Typer(
+    name="forgetscope",
+    help=HELP,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"forgetscope {installed_version('forgetscope')}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    pass
+
+
+app.command("demo", rich_help_panel="First steps")(demo)
+experiments.register(app)
+services.register(app)
+
+if __name__ == "__main__":
+    app()

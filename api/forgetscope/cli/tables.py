@@ -1,0 +1,167 @@
+"""Results, plans and lists as tables for the terminal."""
+
+import time
+from collections.abc import Iterable, Iterator
+from statistics import fmean
+
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from forgetscope.cli.words import chain_name, duration, percent, points
+from forgetscope.schema.plan import PlanView
+from forgetscope.schema.results import Cell, Results
+from forgetscope.schema.views import ExperimentSummary, TaskView
+
+__all__ = ["experiments_table", "plan_table", "result_tables", "tasks_table"]
+
+
+def result_tables(results: Results) -> Iterator[Table]:
+    """Accuracy matrix, forgetting, biased forgetting, order effects."""
+    yield _matrix(results)
+    if results.forgetting:
+        yield _forgetting(results)
+    if any(f.groups for f in results.forgetting):
+        yield _biased(results)
+    if results.order_effects:
+        yield _order(results)
+
+
+def _matrix(results: Results) -> Table:
+    seeds = len(results.seeds)
+    of = "" if seeds == 1 else f", mean of {seeds} seeds"
+    table = _table(f"Accuracy in percent{of}: model after the chain, on each task")
+    table.add_column("trained on")
+    for task in results.tasks:
+        table.add_column(escape(task.id), justify="right")
+    cells: dict[tuple[tuple[str, ...], str], list[Cell]] = {}
+    for cell in results.matrix:
+        cells.setdefault((cell.chain, cell.task), []).append(cell)
+    for chain in dict.fromkeys(cell.chain for cell in results.matrix):
+        row = [_heat(cells.get((chain, task.id), [])) for task in results.tasks]
+        table.add_row(escape(chain_name(chain)), *row)
+    chances = [f"{100 * task.chance:.1f}" for task in results.tasks]
+    table.add_row("[dim]guessing[/]", *(f"[dim]{c}[/]" for c in chances))
+    return table
+
+
+def _heat(cells: list[Cell]) -> Text:
+    values = [c.overall.value for c in cells if c.overall.value is not None]
+    if not values:
+        return Text(f"– ({cells[0].overall.reason})" if cells else "not scored", style="dim")
+    value = fmean(values)
+    # White to blue: readable with every kind of colour vision, and in black and white.
+    red, green = round(240 - 190 * value), round(245 - 130 * value)
+    ink = "black" if value < 0.6 else "white"
+    return Text(f" {percent(value, None)} ", style=f"{ink} on rgb({red},{green},235)")
+
+
+def _forgetting(results: Results) -> Table:
+    table = _table(
+        f"Forgetting in points (positive: forgot), {100 * results.settings.confidence:g} % interval"
+    )
+    for name in ("chain", "task", "after its stage", "at the end", "forgetting", "relative"):
+        table.add_column(name, justify="left" if name in ("chain", "task") else "right")
+    for f in results.forgetting:
+        table.add_row(
+            escape(chain_name(f.chain)),
+            escape(f.task),
+            percent(f.before.value, f.before.reason),
+            percent(f.after.value, f.after.reason),
+            _loss(points(f.forgetting), f.forgetting.low),
+            percent(f.relative.value, f.relative.reason),
+        )
+    return table
+
+
+def _biased(results: Results) -> Table:
+    table = _table("Biased forgetting in points: a group's forgetting minus that of all")
+    for name in ("chain", "group", "items", "forgetting", "biased forgetting"):
+        table.add_column(name, justify="left" if name in ("chain", "group") else "right")
+    for f in results.forgetting:
+        for group in f.groups:
+            biased = points(group.biased)
+            table.add_row(
+                escape(f"{chain_name(f.chain)}: {f.task}"),
+                escape(group.group),
+                str(group.items),
+                points(group.forgetting),
+                "[dim]too few items[/]" if group.too_small else _loss(biased, group.biased.low),
+            )
+        table.add_section()
+    return table
+
+
+def _order(results: Results) -> Table:
+    table = _table("Order effect in points: forgetting of safety first minus capability first")
+    for name in ("pair", "safety first", "capability first", "effect"):
+        table.add_column(name, justify="left" if name == "pair" else "right")
+    for effect in results.order_effects:
+        table.add_row(
+            escape(f"{effect.safety}, {effect.capability}"),
+            points(effect.safety_first),
+            points(effect.capability_first),
+            points(effect.effect),
+        )
+    return table
+
+
+def _loss(text: str, low: float | None) -> str:
+    return f"[bold red]{text}[/]" if low is not None and low > 0 else text
+
+
+def plan_table(plan: PlanView) -> Table:
+    """What would run."""
+    table = _table("Plan")
+    table.add_column("")
+    table.add_column("", overflow="fold")
+    kinds = ", ".join(f"{n} {kind}" for kind, n in plan.by_kind.items())
+    time_text = plan.time.basis
+    if plan.time.seconds is not None:
+        time_text = f"about {duration(plan.time.seconds)} ({plan.time.basis})"
+    rows = {
+        "stages": f"{len(plan.stages)} ({kinds})",
+        "to run": f"{plan.to_run}; {plan.existing} are done already",
+        "trainings": f"{plan.trainings}; {plan.naive_trainings} without sharing prefixes",
+        "tokens": f"{plan.tokens:,}",
+        "time": time_text,
+        "engine": plan.engine_reason,
+    }
+    for name, value in rows.items():
+        table.add_row(name, escape(value))
+    for note in plan.notes:
+        table.add_row("note", escape(note))
+    return table
+
+
+def experiments_table(experiments: Iterable[ExperimentSummary]) -> Table:
+    """One line per experiment."""
+    table = _table(None)
+    for name in ("id", "name", "state", "stages done", "submitted (UTC)"):
+        table.add_column(name, no_wrap=name == "id", overflow="fold")
+    for e in experiments:
+        done, total = e.stages.get("succeeded", 0), sum(e.stages.values())
+        at = time.strftime("%Y-%m-%d %H:%M", time.gmtime(e.created_at))
+        table.add_row(e.id, escape(e.name), e.state, f"{done}/{total}", at)
+    return table
+
+
+def tasks_table(tasks: Iterable[TaskView]) -> Table:
+    """One line per task of the catalogue."""
+    table = _table(None)
+    for name in ("name", "kind", "guessing", "groups", "licence", "summary"):
+        table.add_column(name, no_wrap=name in ("name", "kind"), overflow="fold")
+    for task in tasks:
+        table.add_row(
+            escape(task.name),
+            task.kind,
+            f"{100 * task.chance:.0f} %",
+            str(len(task.groups)) if task.groups else "–",
+            escape(task.licence),
+            escape(task.summary),
+        )
+    return table
+
+
+def _table(title: str | None) -> Table:
+    return Table(title=title, title_justify="left", title_style="bold", header_style="bold")

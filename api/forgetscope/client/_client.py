@@ -1,0 +1,268 @@
+"""The client: one method per thing the API does."""
+
+import hashlib
+import os
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+from urllib.parse import quote
+
+import httpx
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from forgetscope.client._errors import BadAnswer, raise_for_problem
+from forgetscope.client._events import follow
+from forgetscope.client._transport import Transport
+from forgetscope.schema.experiment import ExperimentSpec
+from forgetscope.schema.plan import PlanView, StageKind
+from forgetscope.schema.results import Results
+from forgetscope.schema.stage import ExperimentState, StageState
+from forgetscope.schema.views import (
+    ArtifactView,
+    CatalogueView,
+    EventView,
+    ExperimentSummary,
+    ExperimentView,
+    Health,
+    Page,
+    StageDetail,
+    StageView,
+    Submitted,
+    TaskView,
+)
+
+__all__ = ["Client"]
+
+T = TypeVar("T", bound=BaseModel)
+OVER = ("succeeded", "failed", "cancelled")
+
+
+class Client:
+    """A ForgetScope server over HTTP.
+
+    `timeout` is seconds per request. What can be repeated without harm is tried `retries` times
+    more, with growing pauses. `transport` is httpx's seam for tests, proxies and certificates.
+    Every method raises the errors of `forgetscope.client` and no others.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        timeout: float = 30.0,
+        transport: httpx.BaseTransport | None = None,
+        retries: int = 4,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.base_url = base_url.rstrip("/")
+        self._transport = Transport(
+            self.base_url, timeout=timeout, transport=transport, retries=retries, sleep=sleep
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._transport.http.close()
+
+    # Experiments ------------------------------------------------------------------------------
+
+    def submit(
+        self, spec: ExperimentSpec | dict[str, object], *, idempotency_key: str | None = None
+    ) -> str:
+        """Submit and return the id. A fresh key makes repetitions after lost answers safe."""
+        key = idempotency_key or str(uuid.uuid4())
+        response = self._transport.send(
+            "POST",
+            "/v1/experiments",
+            content=_json(spec),
+            headers={"Content-Type": "application/json", "Idempotency-Key": key},
+            repeatable=True,
+        )
+        return _parse(response, Submitted).id
+
+    def plan(self, spec: ExperimentSpec | dict[str, object]) -> PlanView:
+        """What submitting would do; nothing is recorded."""
+        response = self._transport.send(
+            "POST",
+            "/v1/plans",
+            content=_json(spec),
+            headers={"Content-Type": "application/json"},
+            repeatable=True,
+        )
+        return _parse(response, PlanView)
+
+    def get(self, experiment_id: str) -> ExperimentView:
+        """One experiment."""
+        return self._get(_path(experiment_id), ExperimentView)
+
+    def list(
+        self, *, state: ExperimentState | None = None, name: str | None = None
+    ) -> Iterator[ExperimentSummary]:
+        """Experiments, newest first, page by page as they are asked for."""
+        return self._pages(
+            "/v1/experiments", Page[ExperimentSummary], {"state": state, "name": name}
+        )
+
+    def cancel(self, experiment_id: str) -> ExperimentView:
+        """Ask to stop; running stages end within seconds."""
+        return self._post(_path(experiment_id, "cancel"))
+
+    def retry(self, experiment_id: str) -> ExperimentView:
+        """Run again what failed, was skipped or cancelled."""
+        return self._post(_path(experiment_id, "retry"))
+
+    def delete(self, experiment_id: str) -> None:
+        """Delete an experiment that is over."""
+        self._transport.send("DELETE", _path(experiment_id), repeatable=False)
+
+    # Stages and events ------------------------------------------------------------------------
+
+    def stages(
+        self,
+        experiment_id: str,
+        *,
+        kind: StageKind | None = None,
+        state: StageState | None = None,
+    ) -> Iterator[StageView]:
+        """Stages in the order of the plan."""
+        query = {"kind": kind, "state": state}
+        return self._pages(_path(experiment_id, "stages"), Page[StageView], query)
+
+    def stage(self, experiment_id: str, key: str) -> StageDetail:
+        """One stage with attempts, log tails and files."""
+        return self._get(_path(experiment_id, "stages", key), StageDetail)
+
+    def events(self, experiment_id: str, *, after: int = 0) -> Iterator[EventView]:
+        """Events as they happen, each once, until the experiment is over; lost connections are
+        opened again."""
+        return follow(
+            self._transport,
+            _path(experiment_id, "events"),
+            after=after,
+            is_over=lambda: self.get(experiment_id).state in OVER,
+        )
+
+    def wait(
+        self, experiment_id: str, *, on_event: Callable[[EventView], None] | None = None
+    ) -> ExperimentView:
+        """Wait until the experiment is over, whichever way."""
+        for event in self.events(experiment_id):
+            if on_event is not None:
+                on_event(event)
+        return self.get(experiment_id)
+
+    # What it leaves behind --------------------------------------------------------------------
+
+    def results(self, experiment_id: str) -> Results:
+        """Accuracy matrix, forgetting, biased forgetting, order effects."""
+        return self._get(_path(experiment_id, "results"), Results)
+
+    def report_html(self, experiment_id: str) -> str:
+        """The report as one HTML page."""
+        response = self._transport.send(
+            "GET",
+            _path(experiment_id, "report"),
+            headers={"Accept": "text/html"},
+            repeatable=True,
+        )
+        return response.text
+
+    def artifacts(self, experiment_id: str) -> Iterator[ArtifactView]:
+        """Files of the finished stages."""
+        return self._pages(_path(experiment_id, "artifacts"), Page[ArtifactView], {})
+
+    def download(self, artifact: ArtifactView, target: Path) -> None:
+        """Save a file; it appears at `target` whole and with the right sha256, or not at all."""
+        part = target.with_name(f"{target.name}.{uuid.uuid4().hex}.part")
+        digest = hashlib.sha256()
+        try:
+            with (
+                self._transport.http.stream("GET", quote(artifact.href)) as response,
+                part.open("wb") as out,
+            ):
+                if response.is_error:
+                    response.read()
+                    raise_for_problem(response)
+                for chunk in response.iter_bytes():
+                    digest.update(chunk)
+                    out.write(chunk)
+            if digest.hexdigest() != artifact.digest:
+                raise BadAnswer(f"{artifact.href} came with other bytes than announced")
+            os.replace(part, target)  # noqa: PTH105 - one atomic step on every system
+        except httpx.TransportError as error:
+            raise self._transport.unreachable(error) from error
+        finally:
+            part.unlink(missing_ok=True)
+
+    # The server -------------------------------------------------------------------------------
+
+    def tasks(self) -> Iterator[TaskView]:
+        """Tasks of the catalogue."""
+        return self._pages("/v1/tasks", Page[TaskView], {})
+
+    def catalogue(self) -> CatalogueView:
+        """Tuning methods and engines."""
+        return self._get("/v1/catalogue", CatalogueView)
+
+    def health(self) -> Health:
+        """Raises ServerFailed or Unreachable when the server is not there; a component that does
+        not answer makes it `degraded`."""
+        request = self._transport.http.build_request("GET", "/v1/health/ready")
+        try:
+            response = self._transport.http.send(request)
+        except httpx.TransportError as error:
+            raise self._transport.unreachable(error) from error
+        if response.status_code != 503:
+            raise_for_problem(response)
+        return _parse(response, Health)
+
+    def _get(self, path: str, model: type[T]) -> T:
+        return _parse(self._transport.send("GET", path, repeatable=True), model)
+
+    def _post(self, path: str) -> ExperimentView:
+        return _parse(self._transport.send("POST", path, repeatable=False), ExperimentView)
+
+    def _pages(
+        self, path: str, page: type[Page[T]], query: Mapping[str, str | None]
+    ) -> Iterator[T]:
+        cursor: str | None = None
+        while True:
+            asked: dict[str, str | int | None] = {**query, "cursor": cursor}
+            got = _parse(self._transport.send("GET", path, query=asked, repeatable=True), page)
+            yield from got.items
+            cursor = got.next_cursor
+            if cursor is None:
+                return
+
+
+def _path(*parts: str) -> str:
+    return "/".join(["/v1/experiments", *(quote(part, safe="") for part in parts)])
+
+
+def _json(spec: ExperimentSpec | dict[str, object]) -> str:
+    if isinstance(spec, ExperimentSpec):
+        return spec.model_dump_json()
+    return TypeAdapter(dict[str, object]).dump_json(spec).decode()
+
+
+def _parse(response: httpx.Response, model: type[T]) -> T:
+    try:
+        return model.model_validate_json(response.content)
+    except ValidationError as error:
+        raise BadAnswer(
+            f"the answer of {response.request.url} is not as this client knows it: is this a "
+            f"ForgetScope server of this version? ({error.error_count()} fields differ)"
+        ) from error

@@ -1,0 +1,29 @@
+ARG PYTHON=3.11.15-slim-bookworm
+
+# The same words in every Dockerfile here, so that one cached wheel serves all images.
+FROM python:${PYTHON} AS wheel
+WORKDIR /source
+COPY pyproject.toml README.md ./
+COPY shared shared
+COPY services services
+COPY api api
+RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels .
+
+FROM python:${PYTHON} AS install
+COPY --from=wheel /wheels /wheels
+RUN python -m venv /opt/forgetscope \
+    && /opt/forgetscope/bin/pip install --no-cache-dir "$(echo /wheels/*.whl)[gateway]"
+
+FROM python:${PYTHON}
+# The home first: a volume mounted over it takes its owner from here.
+RUN useradd --uid 10001 --create-home --home-dir /var/lib/forgetscope forgetscope
+COPY --from=install /opt/forgetscope /opt/forgetscope
+ENV PATH=/opt/forgetscope/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    FORGETSCOPE_HOME_DIR=/var/lib/forgetscope
+WORKDIR /var/lib/forgetscope
+USER 10001
+EXPOSE 8321
+HEALTHCHECK --interval=10s --timeout=5s --start-period=20s \
+    CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8321/v1/health/live', timeout=4)"]
+CMD ["forgetscope", "serve"]

@@ -1,0 +1,101 @@
+"""The data of a task: what the planner must know of it, and the stage that writes it down."""
+
+from collections import Counter
+from typing import Any, cast
+
+from pydantic import JsonValue
+
+from forgetscope.core.identity import digest_of
+from forgetscope.core.plan import TaskFacts
+from forgetscope.core.subsample import refuse_overlap, subsample
+from forgetscope.ports.rows import Rows
+from forgetscope.ports.stage import StageIO, Work
+from forgetscope.schema.base import JsonObject, Value
+from forgetscope.schema.errors import DataChanged, NotEnoughExamples
+from forgetscope.schema.example import Example, Split
+from forgetscope.schema.experiment import TaskUse
+from forgetscope.tasks.base import Task, parse_params
+from forgetscope.tasks.catalogue import TASKS
+
+__all__ = ["build_examples", "data_facts", "prepare_data"]
+
+# Usual for byte-pair tokenizers on English; only the estimate of the work rests on it.
+CHARACTERS_PER_TOKEN = 4
+
+
+def build_examples(
+    task: Task[Any], params: Value, split: Split, n: int | None, *, seed: int, rows: Rows
+) -> list[Example]:
+    """The examples of a split, subsampled to `n` (all when None), in the order of `subsample`.
+
+    Raises BadRow, UnknownName (a file is missing), NotEnoughExamples.
+    """
+    read = (row for source in task.sources(params, split) for row in rows.read(source))
+    return subsample(task.examples(params, read, split), n, seed)
+
+
+def data_facts(use: TaskUse, rows: Rows, *, where: str) -> TaskFacts:
+    """Read a task's data once, as its stages will, and tell the planner what it needs.
+
+    `where` points to the task in the input. Raises UnknownName, InvalidSpec, BadRow,
+    NotEnoughExamples, and InvalidInput when the splits share a cluster.
+    """
+    task = TASKS.get(use.name, where=f"{where}/name")
+    params = parse_params(task, use.params, where=f"{where}/params")
+    sizes: dict[Split, int | None] = {
+        "train": use.train_examples,
+        "evaluation": use.evaluation_examples,
+    }
+    examples: dict[Split, list[Example]] = {}
+    for split, n in sizes.items():
+        try:
+            examples[split] = build_examples(task, params, split, n, seed=0, rows=rows)
+        except NotEnoughExamples as error:
+            pointer = f"{where}/{split}_examples"
+            raise NotEnoughExamples(error.detail, where=pointer, hint=error.hint) from None
+    refuse_overlap(examples["train"], examples["evaluation"])
+    every = [example for half in examples.values() for example in half]
+    characters = sum(len(example.prompt) + len(example.target) for example in every)
+    return TaskFacts(
+        version=task.version,
+        kind=task.kind,
+        chance=task.chance,
+        params=params.model_dump(mode="json"),
+        fingerprint=_fingerprint(task, params, rows),
+        evaluation_examples=len(examples["evaluation"]),
+        tokens_per_example=characters / len(every) / CHARACTERS_PER_TOKEN,
+    )
+
+
+def prepare_data(work: Work, io: StageIO, *, rows: Rows) -> JsonObject:
+    """Write the examples of one split as `examples.jsonl`.
+
+    Raises DataChanged when the sources are no longer those that were planned.
+    """
+    given = cast("dict[str, Any]", work.params)
+    task = TASKS.get(given["task"])
+    params = parse_params(task, given["params"])
+    if given["version"] != task.version or given["fingerprint"] != _fingerprint(task, params, rows):
+        raise DataChanged(
+            f"the data of task {task.name!r} is not what was planned.",
+            hint="Submit the experiment again to use the data as it is now.",
+        )
+    examples = build_examples(
+        task, params, given["split"], given["n"], seed=given["seed"], rows=rows
+    )
+    with (io.output / "examples.jsonl").open("w", encoding="utf-8") as file:
+        file.writelines(example.model_dump_json() + "\n" for example in examples)
+    groups = Counter(group for example in examples for group in example.groups)
+    return {
+        "examples": len(examples),
+        "groups": cast("JsonValue", dict(sorted(groups.items()))),
+        "clusters": len({example.cluster for example in examples}),
+    }
+
+
+def _fingerprint(task: Task[Any], params: Value, rows: Rows) -> str:
+    """Digest of a task's files in both splits; for a generated task, of what generates it."""
+    sources = task.sources(params, "train") + task.sources(params, "evaluation")
+    if sources:
+        return rows.fingerprint(tuple(dict.fromkeys(sources)))
+    return digest_of([task.name, task.version, params.model_dump(mode="json")])
