@@ -1,3 +1,1 @@
-"""Fixtures that all tests may ask for."""
-
-pytest_plugins = ["servers_fixtures", "records_fixtures"]
+pytest_plugins = ["servers_fixtures"]

@@ -64,13 +64,9 @@ def running_gateway(home: Path, port: int = 0) -> Iterator[Gateway]:
     settings = Settings(home_dir=home, data_dir=home / "data", engines="transformers")
     migrate_records(settings)
     platform = build_platform(settings)
-    app = create_app(
-        platform, version="0.0.0", wiring="embedded", max_body_bytes=MAX_BODY_BYTES
-    )
+    app = create_app(platform, version="0.0.0", wiring="embedded", max_body_bytes=MAX_BODY_BYTES)
     server = uvicorn.Server(
-        uvicorn.Config(
-            app, port=port, log_level="critical", ws="none", timeout_graceful_shutdown=1
-        )
+        uvicorn.Config(app, port=port, log_level="critical", ws="none", timeout_graceful_shutdown=1)
     )
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -104,9 +100,7 @@ def finish_all(platform: Platform, folder: Path) -> None:
     """Play every worker until nothing is ready."""
     while (claim := claim_any(platform)) is not None:
         progress = Progress(done=1, total=2, unit="steps", metrics={"loss": 1.5})
-        platform.records.heartbeat(
-            claim.key, claim.attempt, lease_seconds=600, progress=progress
-        )
+        platform.records.heartbeat(claim.key, claim.attempt, lease_seconds=600, progress=progress)
         content = {
             "analyse": ("results.json", RESULTS.model_dump_json(), "application/json"),
             "report": ("report.html", REPORT, "text/html"),

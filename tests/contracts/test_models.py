@@ -153,13 +153,18 @@ def test_no_model_is_read_from_outside_the_roots(
 ) -> None:
     outside = make_model(tmp_path / "outside")
     (model.parent / "link").symlink_to(outside)
-    path = {"absolute": outside, "relative": "../outside", "link": "link", "file": model}[place]
+    paths: dict[str, Path | str] = {
+        "absolute": outside,
+        "relative": "../outside",
+        "link": "link",
+        "file": model,
+    }
     if place == "file":
         (model / "config.json").unlink()
         (model / "config.json").symlink_to(outside / "config.json")
     for act in (models.inspect, lambda ref: models.materialise(ref, tmp_path / "out")):
         with pytest.raises(PathNotAllowed):
-            act(local(path))
+            act(local(paths[place]))
     assert not (tmp_path / "out").exists()
 
 

@@ -10,6 +10,7 @@ import pytest
 from forgetscope.adapters.rows_files import FileRows
 from forgetscope.ports.rows import Rows, Source
 from forgetscope.schema.errors import BadRow, PathNotAllowed, UnknownName
+from forgetscope.schema.example import Row
 
 
 @pytest.fixture
@@ -98,7 +99,7 @@ def test_a_row_that_cannot_be_read_is_named_by_file_and_number(
     content = b"[" + GOOD + b",\n" + bad + b"]" if format_ == "json" else GOOD + b"\n" + bad + b"\n"
     (data / "a.file").write_bytes(content)
     source = Source.model_validate({"path": "a.file", "format": format_})
-    found = []
+    found: list[Row] = []
     with pytest.raises(BadRow, match=f"(?i){reason}") as caught:
         found.extend(rows.read(source))
     assert [row.number for row in found] in ([1], [1, 2])

@@ -1,5 +1,6 @@
 """Validation errors in words, with JSON pointers into the body that was sent. Pure."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -38,7 +39,8 @@ def parameter_faults(found: Sequence[Any]) -> str:
 
 
 def _words(message: str) -> str:
-    words = message.removeprefix("Value error, ")
+    words = message.removeprefix("Value error, ").replace("a valid tuple", "an array")
+    words = re.sub(r"a valid dictionary( or (instance of \w+|object to extract fields from))?", "an object", words)
     return words if len(words) <= MAX_TEXT else f"{words[:MAX_TEXT]}…"
 
 

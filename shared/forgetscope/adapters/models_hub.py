@@ -36,28 +36,38 @@ class HubModels:
         self._digests = DigestCache()
 
     def inspect(self, ref: HubModel) -> ModelFacts:
-        fingerprint = f"hub/{ref.id}@{ref.revision}"
-        try:
-            cached = self._snapshot(ref, offline=True)
-            weights, _ = model_files(cached)
-            return ModelFacts(fingerprint, count(tensors(cached, weights)))
-        except UnsafeWeights:
-            raise
-        except InvalidInput:
-            # Not there, or not all of it: an unfinished download.
-            if self._offline:
-                raise
-        return self._ask(ref, fingerprint)
+        cached = self._cached(ref)
+        if cached is None:
+            return self._ask(ref)
+        weights, _ = model_files(cached)
+        return ModelFacts(_fingerprint(ref), count(tensors(cached, weights)))
 
     def materialise(self, ref: HubModel, folder: Path) -> None:
-        snapshot = self._snapshot(ref, offline=self._offline)
+        snapshot = self._cached(ref)
+        if snapshot is None:
+            # A download retries for long what this finds out at once.
+            self._ask(ref)
+            snapshot = self._snapshot(ref, offline=False)
         weights, others = model_files(snapshot)
         copy_files(snapshot, (*weights, *others), folder)
 
-    def _ask(self, ref: HubModel, fingerprint: str) -> ModelFacts:
+    def _cached(self, ref: HubModel) -> LocalFolder | None:
+        """None when it is not all there and the hub may be asked."""
+        try:
+            snapshot = self._snapshot(ref, offline=True)
+            model_files(snapshot)
+        except UnsafeWeights:
+            raise
+        except InvalidInput:
+            if self._offline:
+                raise
+            return None
+        return snapshot
+
+    def _ask(self, ref: HubModel) -> ModelFacts:
         from huggingface_hub import HfApi  # noqa: PLC0415 - takes half a second
 
-        with _translated(ref, self._offline):
+        with _translated(ref, offline=False):
             info = HfApi(endpoint=self._endpoint, token=self._token or False).model_info(
                 ref.id, revision=ref.revision, timeout=_LOOK_SECONDS
             )
@@ -67,7 +77,7 @@ class HubModels:
             raise UnknownName("the repository holds no safetensors weights.", where=_where(ref))
         parameters = info.safetensors.total if info.safetensors else None
         return ModelFacts(
-            fingerprint,
+            _fingerprint(ref),
             parameters,
             "The files are checked once they are downloaded"
             + ("." if parameters else "; the hub does not say how many parameters there are."),
@@ -87,6 +97,10 @@ class HubModels:
                 token=self._token or False,
             )
         return LocalFolder(Path(path), _where(ref), (self._cache,), self._digests)
+
+
+def _fingerprint(ref: HubModel) -> str:
+    return f"hub/{ref.id}@{ref.revision}"
 
 
 def _where(ref: HubModel) -> str:

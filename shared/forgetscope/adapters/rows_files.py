@@ -92,7 +92,7 @@ def _lines(stream: BinaryIO, source: Source) -> Iterator[Row]:
             line = line.removeprefix(b"\xef\xbb\xbf")
         if line.strip():
             text = _decoded(line, source, number)
-            data, end = _value(text, _skip(text, 0, _BLANK), source, number)
+            data, end = _value(text, _skip(text, 0), source, number)
             if text[end:].strip():
                 _bad(source, number, "there is more on the line than one JSON object")
             yield _row(data, source, number)
@@ -104,24 +104,25 @@ def _array(stream: BinaryIO, source: Source) -> Iterator[Row]:
         content = stream.read().removeprefix(b"\xef\xbb\xbf")
     # Wrong bytes pass here, and are refused in the row that holds them.
     text = content.decode("utf-8", "surrogateescape")
-    number, at = 0, _skip(text, _skip(text, 0, _BLANK) + 1, _BLANK)
+    number, at = 0, _skip(text, _skip(text, 0) + 1)
     while text[at : at + 1] != "]" or number:
         number += 1
         data, end = _value(text, at, source, number)
         _decoded(text[at:end].encode("utf-8", "surrogateescape"), source, number)
         yield _row(data, source, number)
-        at = _skip(text, end, _BLANK)
+        at = _skip(text, end)
         if text[at : at + 1] == "]":
             break
         if text[at : at + 1] != ",":
             _bad(source, number, "the JSON array breaks off, or lacks a comma, after this row")
-        at = _skip(text, at + 1, _BLANK)
+        at = _skip(text, at + 1)
     if text[at + 1 :].strip():
         _bad(source, number + 1, "there is more in the file than one JSON array")
 
 
-def _skip(text: str, at: int, characters: str) -> int:
-    while at < len(text) and text[at] in characters:
+def _skip(text: str, at: int) -> int:
+    """The next place that is not blank."""
+    while at < len(text) and text[at] in _BLANK:
         at += 1
     return at
 

@@ -121,7 +121,7 @@ def _partial(name: str, state: StageState, *columns: str) -> None:
 
 
 _partial("ix_stages_pending", "pending", "key")
-_partial("ix_stages_ready", "ready", "queue", "ready_at", "key")
+_partial("ix_stages_ready", "ready", "queue", "ready_at", "base_key", "key")
 _partial("ix_stages_rung", "ready", "rung_at", "key")
 _partial("ix_stages_lease", "running", "lease_until", "key")
 _partial("ix_stages_rates", "succeeded", "kind", "tokens", "started_at", "finished_at")

@@ -1,8 +1,6 @@
 """Taking stages and reporting on them while they run. Locks one stage, then its experiments."""
 
-from typing import Any
-
-from sqlalchemy import ColumnElement, Connection, case, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
 from forgetscope.adapters.sql.journal import Change, publish, publish_progress
 from forgetscope.adapters.sql.tables import attempts, edges, has_state, stages
@@ -28,17 +26,7 @@ def claim(
     lease_seconds: float,
     prefer_base: str | None,
 ) -> Claim | None:
-    order: list[ColumnElement[Any]] = [stages.c.ready_at, stages.c.key]
-    if prefer_base is not None:
-        order.insert(1, case((stages.c.base_key == prefer_base, 0), else_=1))
-    longest_waiting = (
-        select(stages.c.key)
-        .where(has_state("ready"), stages.c.queue == queue)
-        .order_by(*order)
-        .limit(1)
-        .with_for_update(skip_locked=True, key_share=True)
-    )
-    key = connection.scalar(longest_waiting)
+    key = _longest_waiting(connection, queue, prefer_base)
     if key is None:
         return None
     stage = connection.execute(
@@ -83,6 +71,20 @@ def claim(
     data = {"attempt": stage.attempt, "worker": worker}
     publish(connection, now, [Change(key, "ready", "running", data)])
     return taken
+
+
+def _longest_waiting(connection: Connection, queue: Queue, prefer_base: str | None) -> str | None:
+    """A ready stage that nobody else is taking, locked."""
+    waiting = [has_state("ready"), stages.c.queue == queue]
+    free = select(stages.c.key).where(*waiting).limit(1)
+    free = free.with_for_update(skip_locked=True, key_share=True)
+    if prefer_base is not None:
+        longest = select(func.min(stages.c.ready_at)).where(*waiting).scalar_subquery()
+        equal = free.where(stages.c.ready_at == longest, stages.c.base_key == prefer_base)
+        key = connection.scalar(equal.order_by(stages.c.key))
+        if key is not None:
+            return key
+    return connection.scalar(free.order_by(stages.c.ready_at, stages.c.base_key, stages.c.key))
 
 
 def heartbeat(

@@ -95,7 +95,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_stages_ready",
         "stages",
-        ["queue", "ready_at", "key"],
+        ["queue", "ready_at", "base_key", "key"],
         sqlite_where=sa.text("state = 'ready'"),
         postgresql_where=sa.text("state = 'ready'"),
     )

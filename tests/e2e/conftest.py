@@ -1,0 +1,48 @@
+from collections.abc import Iterator
+
+import pytest
+from e2e.processes import SPEC, Service, finish, free_port, ready, wait_for
+
+from forgetscope.client import Client
+
+
+class Embedded:
+    """`forgetscope up` in a folder of its own."""
+
+    def __init__(self, folder: "pytest.TempPathFactory", **environment: str) -> None:
+        self.home = folder.mktemp("embedded")
+        port = free_port()
+        self.client = Client(f"http://127.0.0.1:{port}")
+        self.service = Service(
+            "up",
+            environment={
+                "FORGETSCOPE_HOME_DIR": str(self.home),
+                "FORGETSCOPE_PORT": str(port),
+                "FORGETSCOPE_ENGINES": "transformers",
+                "FORGETSCOPE_RESUME_SECONDS": "0.5",
+                "FORGETSCOPE_LEASE_SECONDS": "5",
+                "FORGETSCOPE_POLL_SECONDS": "0.5",
+                **environment,
+            },
+            log=self.home / "up.log",
+        )
+        wait_for("the platform is ready", lambda: ready(self.client), seconds=60)
+
+    def stop(self) -> None:
+        self.client.close()
+        self.service.stop()
+
+
+@pytest.fixture(scope="session")
+def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
+    platform = Embedded(tmp_path_factory)
+    yield platform
+    platform.stop()
+
+
+@pytest.fixture(scope="session")
+def undisturbed(embedded: Embedded) -> str:
+    """The reference experiment, run once without disturbance. Its id on `embedded`."""
+    experiment_id = embedded.client.submit(SPEC)
+    finish(embedded.client, experiment_id)
+    return experiment_id
