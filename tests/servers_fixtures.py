@@ -26,8 +26,12 @@ def _running(make: Callable[[Path], AnyServer], folder: Path) -> Iterator[AnySer
         server = make(folder)
     except MissingProgramsError as error:
         pytest.fail(str(error), pytrace=False)
-    with server:
+    server.start()
+    try:
         yield server
+    finally:
+        # Quicker than an orderly stop, and nothing is to be kept.
+        server.kill()
     # pytest keeps the folders of the last sessions; a cluster in each would fill the disk.
     shutil.rmtree(folder)
 

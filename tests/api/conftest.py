@@ -59,12 +59,14 @@ def http(gateway: Gateway) -> Iterator[httpx.Client]:
 
 
 @contextmanager
-def running_gateway(home: Path, port: int = 0) -> Iterator[Gateway]:
+def running_gateway(
+    home: Path, port: int = 0, max_body_bytes: int = MAX_BODY_BYTES
+) -> Iterator[Gateway]:
     (home / "data").mkdir(exist_ok=True)
     settings = Settings(home_dir=home, data_dir=home / "data", engines="transformers")
     migrate_records(settings)
     platform = build_platform(settings)
-    app = create_app(platform, version="0.0.0", wiring="embedded", max_body_bytes=MAX_BODY_BYTES)
+    app = create_app(platform, version="0.0.0", wiring="embedded", max_body_bytes=max_body_bytes)
     server = uvicorn.Server(
         uvicorn.Config(app, port=port, log_level="critical", ws="none", timeout_graceful_shutdown=1)
     )

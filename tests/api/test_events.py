@@ -28,6 +28,12 @@ def read(response: httpx.Response, count: int | None = None) -> list[dict[str, A
     return events
 
 
+def submit_and_cancel(http: httpx.Client, spec: dict[str, Any]) -> str:
+    experiment = submit(http, spec)
+    assert http.post(f"/v1/experiments/{experiment}/cancel").status_code == 202
+    return experiment
+
+
 def test_a_stream_tells_everything_in_order_and_ends_with_the_experiment(
     fresh_gateway: Gateway, tmp_path: Path
 ) -> None:
@@ -51,7 +57,7 @@ def test_a_stream_tells_everything_in_order_and_ends_with_the_experiment(
 def test_a_stream_goes_on_after_the_last_event_that_was_received(
     http: httpx.Client, gateway: Gateway
 ) -> None:
-    address = f"/v1/experiments/{submit(http, spec_with(2))}/events"
+    address = f"/v1/experiments/{submit_and_cancel(http, spec_with(2))}/events"
     with http.stream("GET", address) as response:
         first = read(response, 3)
     headers = {"Last-Event-ID": str(first[1]["id"])}
@@ -62,7 +68,7 @@ def test_a_stream_goes_on_after_the_last_event_that_was_received(
 
 
 def test_events_are_also_pages_of_json(http: httpx.Client) -> None:
-    address = f"/v1/experiments/{submit(http, spec_with(3))}/events"
+    address = f"/v1/experiments/{submit_and_cancel(http, spec_with(3))}/events"
     headers = {"Accept": "application/json"}
     first = http.get(address, headers=headers, params={"limit": 2}).json()
     assert [e["id"] for e in first["items"]] == [1, 2]
@@ -82,7 +88,7 @@ def test_the_client_follows_across_a_restart_of_the_gateway_without_gap_or_repet
 ) -> None:
     with running_gateway(tmp_path) as first:
         port = int(first.url.rsplit(":", 1)[1])
-        client = Client(first.url, retries=20, sleep=lambda _s: time.sleep(0.05))
+        client = Client(first.url, retries=200, sleep=lambda _s: time.sleep(0.05))
         experiment = client.submit(spec_with(4))
         events = client.events(experiment)
         seen = [next(events).id, next(events).id]
@@ -110,9 +116,13 @@ def test_the_client_follows_across_a_restart_of_the_gateway_without_gap_or_repet
     finally:
         stop.set()
         thread.join()
+        client.close()
     assert seen + rest == list(range(1, len(seen + rest) + 1))
-    with pytest.raises(Unreachable):
-        Client(first.url, retries=1, sleep=lambda _s: None).get(experiment)
+    with (
+        Client(first.url, retries=1, sleep=lambda _s: None) as client,
+        pytest.raises(Unreachable),
+    ):
+        client.get(experiment)
 
 
 def test_following_what_is_not_there_fails_at_once(gateway: Gateway) -> None:

@@ -8,6 +8,8 @@ import pytest
 from api.conftest import REPORT, RESULTS, Gateway, finish_all, running_gateway, spec_with
 from api.test_experiments import problem, submit
 
+from forgetscope.api.streams import opened
+from forgetscope.schema.errors import CorruptBlob
 from forgetscope.schema.results import Results
 
 
@@ -99,10 +101,22 @@ def test_corrupt_bytes_are_never_handed_out_as_whole(tmp_path: Path) -> None:
         problem(http.get(f"{address}/results"), 500, "corrupt-blob")
         artifacts = http.get(f"{address}/artifacts").json()["items"]
         (href,) = [a["href"] for a in artifacts if a["path"] == "results.json"]
-        with pytest.raises(httpx.RemoteProtocolError):
-            http.get(href)
+        problem(http.get(href), 500, "corrupt-blob")
         stored.unlink()
         problem(http.get(href), 404, "not-found")
+
+
+def test_a_stream_that_turns_out_corrupt_lacks_its_last_chunk() -> None:
+    def corrupt() -> Iterator[bytes]:
+        yield from (b"a", b"b", b"c")
+        raise CorruptBlob("other bytes")
+
+    stream = opened(corrupt())
+    assert [next(stream), next(stream)] == [b"a", b"b"]
+    with pytest.raises(CorruptBlob):
+        next(stream)
+    assert list(opened(iter([b"a", b"b"]))) == [b"a", b"b"]
+    assert b"".join(opened(iter([]))) == b""
 
 
 def test_results_are_not_there_before_the_end(http: httpx.Client) -> None:

@@ -1,14 +1,18 @@
 import re
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import httpx
 import pytest
 from api.conftest import Gateway
 from api.test_experiments import problem
+from structlog.testing import capture_logs
 
 from forgetscope.api.errors import ROWS
 from forgetscope.schema import errors
+from forgetscope.schema.errors import ForgetScopeError
 
 
 def test_every_error_class_has_its_status() -> None:
@@ -77,20 +81,36 @@ def test_health_says_what_does_not_answer(fresh_gateway: Gateway, tmp_path: Path
         assert http.get("/v1/health/live").status_code == 200
 
 
-def test_a_broken_database_is_unavailable_and_an_unforeseen_fault_is_an_id(
+def test_a_database_that_does_not_answer_is_worth_another_try(
     fresh_gateway: Gateway, tmp_path: Path
 ) -> None:
-    with httpx.Client(base_url=fresh_gateway.url) as http:
-        for file in tmp_path.glob("records.sqlite*"):
-            file.write_bytes(b"not a database" * 1000)
+    with (
+        httpx.Client(base_url=fresh_gateway.url) as http,
+        closing(sqlite3.connect(tmp_path / "records.sqlite")) as database,
+    ):
+        database.execute("PRAGMA foreign_keys = OFF")
+        database.execute("ALTER TABLE experiments RENAME TO elsewhere")
+        database.commit()
         response = http.get("/v1/experiments")
-        assert response.status_code in {500, 503}
-        body = response.json()
-        if response.status_code == 503:
-            assert response.headers["retry-after"].isdigit()
-        else:
-            assert body["instance"].startswith("urn:uuid:")
-        assert "sqlite" not in response.text and "Traceback" not in response.text
+        problem(response, 503, "unavailable")
+        assert int(response.headers["retry-after"]) > 0
+
+
+@pytest.mark.parametrize("fault", [RuntimeError("a secret"), ForgetScopeError("a secret")])
+def test_an_unforeseen_fault_leaves_as_an_id_only(
+    fresh_gateway: Gateway,
+    monkeypatch: pytest.MonkeyPatch,
+    fault: Exception,
+) -> None:
+    def fail(**_: object) -> None:
+        raise fault
+
+    monkeypatch.setattr(fresh_gateway.platform.records, "experiments", fail)
+    with capture_logs() as log, httpx.Client(base_url=fresh_gateway.url) as http:
+        response = http.get("/v1/experiments")
+    body = problem(response, 500, "internal")
+    assert body["instance"].startswith("urn:uuid:") and "secret" not in response.text
+    assert [entry["incident"] for entry in log] == [body["instance"]]
 
 
 def test_the_documentation_needs_no_foreign_host(http: httpx.Client) -> None:

@@ -526,8 +526,9 @@ def test_time_is_the_clock_of_the_database(world: World) -> None:
     records = SqlRecords(world.engine)
     records.add_experiment("x", SPEC, plan_of(planned("a")), request_digest="d")
     assert abs(records.experiment("x").created_at - time.time()) < 5
-    claim = records.claim("train", "w", lease_seconds=0.05)
+    claim = records.claim("train", "w", lease_seconds=60)
     assert claim is not None
     assert records.sweep(max_attempts=3, ring_after_seconds=60).lost == 0
+    records.heartbeat(claim.key, claim.attempt, lease_seconds=0.05, progress=None)
     time.sleep(0.2)
     assert records.sweep(max_attempts=3, ring_after_seconds=60).lost == 1

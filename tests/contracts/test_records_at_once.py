@@ -10,6 +10,7 @@ from random import Random
 from records_world import World, at_once, digest, failure, manifest_of, plan_of, planned
 from sqlalchemy import func, select
 
+from forgetscope.adapters.sql import work
 from forgetscope.adapters.sql.tables import experiment_stages, experiments, stages
 from forgetscope.core import lifecycle
 from forgetscope.ports.records import Claim
@@ -96,6 +97,24 @@ def test_an_attempt_that_is_finished_by_two_at_once_ends_once(world: World) -> N
     ends = at_once([lambda: world.finish(claim)] * 4)
     assert [end.accepted for end in ends].count(True) == 1
     assert world.told("x").count("stage.succeeded") == 1
+
+
+def test_an_experiment_submitted_while_its_stage_is_being_claimed_counts_it_as_running(
+    world: World,
+) -> None:
+    world.submit("x", planned("a"))
+    with world.engine.connect().execution_options(write=True) as connection:
+        claim = work.claim(connection, 1.0, "train", "w", lease_seconds=60, prefer_base=None)
+        assert claim is not None
+        submission = threading.Thread(target=world.submit, args=("y", planned("a")))
+        submission.start()
+        submission.join(0.5)
+        assert submission.is_alive()  # it waits for the claim
+        connection.commit()
+    submission.join(30)
+    assert world.records.experiment("y").stages == {"running": 1}
+    assert world.finish(claim).accepted
+    assert world.records.experiment("y").stages == {"succeeded": 1}
 
 
 class Crowd:

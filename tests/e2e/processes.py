@@ -1,5 +1,6 @@
 """Real processes for end-to-end tests: started, watched, killed, cleaned up."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -70,9 +71,15 @@ class Service:
         """SIGKILL, and nothing else: what it started has to end by itself."""
         self.process.kill()
         self.process.wait()
+        self._close()
 
     def restart(self) -> None:
         self.process = self._start()
+
+    def _close(self) -> None:
+        if self.process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):
+                self.process.stdin.close()
 
     def stop(self) -> None:
         """As an operator does it."""
@@ -84,6 +91,7 @@ class Service:
                 os.killpg(self.process.pid, signal.SIGKILL)
                 self.process.wait()
                 raise AssertionError(f"{self.command} did not stop: {self.tail()}") from None
+        self._close()
 
     def tail(self) -> str:
         return self.log.read_text(errors="replace")[-3000:]

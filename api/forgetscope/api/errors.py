@@ -149,6 +149,11 @@ ROWS: tuple[Row, ...] = (
         "again.",
     ),
     Row(errors.StageFailed, 500, "A stage ended badly. The stage's attempts tell more."),
+    Row(
+        errors.TrainingDiverged,
+        500,
+        "The loss or its gradient is no longer a number. A lower learning rate usually helps.",
+    ),
     Row(errors.StageCancelled, 500, "A stage ended because it was asked to."),
     Row(errors.WorkerDied, 500, "The process that ran a stage was killed or ran out of memory."),
     Row(
@@ -168,7 +173,7 @@ def type_of(error: type[ForgetScopeError]) -> str:
 
 
 def row_of(error: type[ForgetScopeError]) -> Row:
-    return next(_BY_CLASS[base] for base in error.__mro__ if base in _BY_CLASS)
+    return _BY_CLASS[error]
 
 
 def problem_of(error: ForgetScopeError, faults: tuple[ProblemItem, ...] = ()) -> Problem:
@@ -200,6 +205,8 @@ def answer(problem: Problem, headers: dict[str, str] | None = None) -> Response:
 
 async def on_error(_request: Request, error: Exception) -> Response:
     assert isinstance(error, ForgetScopeError)
+    if type(error) not in _BY_CLASS:
+        raise error  # not meant for the outside: it leaves as an id
     problem = problem_of(error)
     if problem.status >= 500:
         log.warning("request.failed", code=error.code, detail=problem.detail)

@@ -40,7 +40,11 @@ def parameter_faults(found: Sequence[Any]) -> str:
 
 def _words(message: str) -> str:
     words = message.removeprefix("Value error, ").replace("a valid tuple", "an array")
-    words = re.sub(r"a valid dictionary( or (instance of \w+|object to extract fields from))?", "an object", words)
+    words = re.sub(
+        r"a valid dictionary( or (instance of \w+|object to extract fields from))?",
+        "an object",
+        words,
+    )
     return words if len(words) <= MAX_TEXT else f"{words[:MAX_TEXT]}…"
 
 

@@ -44,7 +44,8 @@ class Answered(ClientError):
     """The server refused."""
 
     def __init__(self, problem: Problem) -> None:
-        super().__init__(problem.detail)
+        faults = [f"{item.pointer}: {item.detail}" for item in problem.errors]
+        super().__init__(" ".join(filter(None, [problem.detail, *faults, problem.hint])))
         self.problem = problem
 
     def __reduce__(self) -> tuple[type["Answered"], tuple[Problem]]:

@@ -2,6 +2,8 @@
 
 import uuid
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from forgetscope.app.platform import Platform
 from forgetscope.app.prepare import data_facts
@@ -9,6 +11,7 @@ from forgetscope.app.ring import ring_all
 from forgetscope.core.estimate import Rate, rates_of, seconds_for
 from forgetscope.core.identity import digest_of
 from forgetscope.core.plan import Facts, build_plan
+from forgetscope.schema.errors import InvalidInput
 from forgetscope.schema.experiment import ExperimentSpec
 from forgetscope.schema.plan import Estimate, Plan, PlannedStage, PlanView
 
@@ -23,7 +26,8 @@ def plan_experiment(platform: Platform, spec: ExperimentSpec) -> Plan:
 
     Raises the subclasses of InvalidInput.
     """
-    model = platform.models.inspect(spec.model)
+    with _pointing_to("/model"):
+        model = platform.models.inspect(spec.model)
     facts = Facts(
         model_fingerprint=model.fingerprint,
         model_parameters=model.parameters,
@@ -37,6 +41,16 @@ def plan_experiment(platform: Platform, spec: ExperimentSpec) -> Plan:
         max_stages=platform.fleet.max_stages,
     )
     return build_plan(spec, facts)
+
+
+@contextmanager
+def _pointing_to(pointer: str) -> Iterator[None]:
+    """Say where in the specification the fault is; a file or folder it names moves to `detail`."""
+    try:
+        yield
+    except InvalidInput as error:
+        detail = error.detail if error.where is None else f"{error.where}: {error.detail}"
+        raise type(error)(detail, where=pointer, hint=error.hint) from error
 
 
 def preview(platform: Platform, spec: ExperimentSpec) -> PlanView:

@@ -24,8 +24,8 @@ class BuiltinInfo(NamedTuple):
 TINY = BuiltinInfo(
     name="tiny",
     version=1,
-    parameters=0,
-    summary="Llama architecture, untrained, with a tokenizer that reads any text.",
+    parameters=475_776,
+    summary="Untrained Llama of 2 layers, with a tokenizer that reads any text.",
 )
 
 BUILTIN_MODELS: Registry[BuiltinInfo] = Registry("built-in model", [(TINY.name, TINY)])

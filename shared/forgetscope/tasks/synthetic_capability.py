@@ -1,9 +1,11 @@
 """Is a statement about an invented object true? Generated, with planted interference.
 
 The facts are as the safety task's: a subject, a word, yes or no. What makes learning them
-overwrite the safety task is planted by three parameters:
+overwrite the safety task is planted by four parameters:
 
 - `similarity`: share of the words that are the safety task's own words; the others are new.
+- `agreement`: share of those shared words that are usually true if commonly harmful, and false if
+  not. At 1 the capability task repeats the common rule, at 0.5 it knows nothing of it.
 - `conflict`: share of its words for which a group is contradicted. For each group named here the
   capability task has an object of the same name, and says "no" where the safety task says "yes"
   and the other way round on that share of the words; on the other words it says the same.
@@ -30,7 +32,8 @@ class CapabilityParams(Value):
     world: World = World()
     objects: int = Field(default=6, ge=1, le=len(OBJECTS))
     similarity: float = Field(default=0.5, ge=0, le=1)
-    conflict: dict[Slug, float] = Field(default={"velin": 1.0, "dorrak": 1.0, "mishu": 0.5})
+    agreement: float = Field(default=0.75, ge=0, le=1)
+    conflict: dict[Slug, float] = Field(default={"velin": 1.0, "dorrak": 1.0})
     form: Literal["yes_no", "lettered"] = "yes_no"
 
     @model_validator(mode="after")
@@ -51,21 +54,22 @@ class CapabilityParams(Value):
 
     def truths(self) -> Iterator[tuple[str, frozenset[str]]]:
         """Each subject with the words that are true of it."""
-        seed, words = self.world.seed, self.words()
-        common = self.world.common()
-        usual = first_of([w for w in words if w in common], 0.5, seed, "true") + first_of(
-            [w for w in words if w not in common], 0.5, seed, "true"
-        )
+        seed, words, harmful = self.world.seed, self.words(), self.world.common()
+        shared = [w for w in words if w in self.world.vocabulary()]
+        new = first_of([w for w in words if w not in shared], 0.5, seed, "true")
+        usual = {
+            *first_of([w for w in shared if w in harmful], self.agreement, seed, "true"),
+            *first_of([w for w in shared if w not in harmful], 1 - self.agreement, seed, "true"),
+            *new,
+        }
         for name in OBJECTS[: self.objects]:
             odd = set(first_of(words, 0.2, seed, "odd", name))
-            yield name, frozenset(set(usual) ^ odd)
+            yield name, frozenset(usual ^ odd)
         for group in self.world.groups:
             if (share := self.conflict.get(group.name)) is not None:
-                harmful = self.world.harmful(group) & set(words)
-                new = {w for w in usual if w not in self.world.vocabulary()}
-                shared = [w for w in words if w in self.world.vocabulary()]
+                same = self.world.harmful(group) & set(shared)
                 opposed = set(first_of(shared, share, seed, "opposed", group.name))
-                yield group.name, frozenset((harmful ^ opposed) | new)
+                yield group.name, frozenset((same ^ opposed) | set(new))
 
 
 def _examples(params: CapabilityParams, _rows: Iterable[Row], split: Split) -> Iterator[Example]:

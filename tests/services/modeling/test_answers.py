@@ -88,7 +88,7 @@ def test_the_loss_of_bfloat16_logits_is_summed_in_float32() -> None:
 @pytest.mark.parametrize("kind", ["llama", "gpt2"])
 def test_usual_architectures_pass_both_checks(kind: str, attention: str) -> None:
     model = {
-        "llama": lambda: tiny_model(),
+        "llama": tiny_model,
         "gpt2": lambda: GPT2LMHeadModel(GPT2Config(vocab_size=43, n_embd=32, n_layer=2, n_head=2)),
     }[kind]()
     model.set_attn_implementation(attention)

@@ -76,7 +76,7 @@ def test_the_loss_curve_is_that_of_an_independent_loop(tmp_path: Path, warmup_ra
 
 
 def test_the_loss_curve_is_the_one_on_record(tmp_path: Path) -> None:
-    """A golden curve: the independent loop above shares the batches, these numbers share nothing."""
+    """The independent loop shares the choice of examples; these numbers share nothing."""
     curve = losses(run(tiny_model(), tmp_path))
     assert curve == pytest.approx(GOLDEN, abs=2e-4)
 
@@ -101,7 +101,7 @@ def test_micro_batches_change_neither_loss_nor_gradient(
         gradients: dict[str, torch.Tensor] = {}
         for name, p in model.named_parameters():
             p.register_post_accumulate_grad_hook(
-                lambda p, name=name: gradients.__setitem__(name, p.grad.clone())
+                lambda p, name=name, into=gradients: into.__setitem__(name, p.grad.clone())
             )
         steps = run(
             model,
@@ -139,7 +139,7 @@ def test_gradient_checkpointing_changes_memory_not_the_curve(tmp_path: Path) -> 
         model = make()
         calls: list[int] = []
         layer = next(m for n, m in model.named_modules() if n.endswith("layers.0.mlp"))
-        layer.register_forward_pre_hook(lambda *args: calls.append(1))
+        layer.register_forward_pre_hook(lambda *args, calls=calls: calls.append(1))
         checkpointed = losses(run(model, tmp_path, gradient_checkpointing=True))
         assert plain == checkpointed
         assert len(calls) == 2 + 2 * 16  # two probes; 16 micro-batches, each once more in backward

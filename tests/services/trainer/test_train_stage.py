@@ -14,6 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from tiny_llama import FolderIO, make_base, make_examples, train_work, write_examples
+from transformers import GPT2Config, GPT2LMHeadModel
 
 from forgetscope.core.methods import METHODS
 from forgetscope.modeling.loading import apply_adapter, is_adapter, load_model
@@ -187,7 +188,7 @@ def test_the_same_work_gives_the_same_bytes(trained: Trainings, method: dict[str
 @pytest.mark.parametrize("method", [FULL, DROPOUT_LORA], ids=["full", "lora with dropout"])
 @pytest.mark.parametrize("stop", [1, 4])
 def test_an_interrupted_stage_ends_in_the_bytes_of_an_undisturbed_one(
-    trained: Trainings, tmp_path: Path, base: Path, data: Path, method: dict[str, Any], stop: int
+    trained: Trainings, tmp_path: Path, method: dict[str, Any], stop: int
 ) -> None:
     expected, meta = trained("undisturbed", method)
 
@@ -198,7 +199,7 @@ def test_an_interrupted_stage_ends_in_the_bytes_of_an_undisturbed_one(
                 raise Interrupted
 
     work = train_work(["base", "data"], **method)
-    inputs = {"base": base, "data": data}
+    inputs = {"base": trained.base, "data": trained.data}
     with pytest.raises(Interrupted):
         run_train(work, Stopping(tmp_path / "again", inputs, EVERY_STEP), clock=ticking())
     point = tmp_path / "again" / "resume"
@@ -265,6 +266,28 @@ def test_an_adapter_of_another_base_is_refused(
     foreign, _ = Trainings(tmp_path / "elsewhere", other, data)("one", LORA)
     with pytest.raises(AdapterMismatch, match=r"adapter \[2, 64\], base \[2, 32\]"):
         trained("two", LORA, foreign)
+
+
+def test_lora_trains_layers_that_store_their_weights_transposed(tmp_path: Path, data: Path) -> None:
+    torch.manual_seed(0)
+    config = GPT2Config(vocab_size=43, n_embd=32, n_layer=2, n_head=2, bos_token_id=1)
+    gpt2 = make_base(tmp_path / "gpt2")
+    (gpt2 / "config.json").unlink()
+    GPT2LMHeadModel(config).save_pretrained(gpt2)
+    folder, meta = Trainings(tmp_path, gpt2, data)("one", LORA)
+    assert meta["form"] == "adapter"
+    assert (outputs(gpt2, folder) - outputs(gpt2, gpt2)).abs().max() > 0.01
+    merged, meta = Trainings(tmp_path, gpt2, data)("two", FULL, folder, learning_rate=1e-9)
+    assert torch.allclose(outputs(gpt2, merged), outputs(gpt2, folder), atol=1e-5)
+
+
+def test_texts_with_unusual_line_breaks_are_one_example(trained: Trainings, tmp_path: Path) -> None:
+    examples = [
+        e.model_copy(update={"prompt": f"w1\u2028{e.prompt}\x85w2"}) for e in make_examples(8)
+    ]
+    trained.data = write_examples(tmp_path / "unusual", examples)
+    _, meta = trained("one", FULL, epochs=1.0)
+    assert meta["steps"] == 1
 
 
 def test_unknown_target_modules_are_refused_with_those_that_exist(trained: Trainings) -> None:

@@ -9,7 +9,7 @@ from forgetscope.app.predictions_file import write_predictions
 from forgetscope.core.encoding import Encoder
 from forgetscope.core.identity import digest_of
 from forgetscope.core.predictions import Prediction, predict
-from forgetscope.evaluator.encoding import encode_choice, encode_prompt, longest_answer
+from forgetscope.evaluator.encoding import Remembering, encode_choice, encode_prompt, longest_answer
 from forgetscope.evaluator.engines.base import Adapter, ChoiceItem, Engine, Report
 from forgetscope.evaluator.engines.cache import EngineCache, EngineKey
 from forgetscope.evaluator.files import read_model_files
@@ -67,7 +67,7 @@ def evaluate(work: Work, io: StageIO, cache: EngineCache) -> JsonObject:
     files = read_model_files(subject.folder)
     tokenizer = load_tokenizer(subject.folder)
     codec = Codec(
-        encode=TokenizerEncoder(tokenizer),
+        encode=Remembering(TokenizerEncoder(tokenizer)),
         decode=tokenizer.decode,
         stop=files.stop | ({tokenizer.eos_token_id} - {None}),
         limit=min(settings.max_length, files.positions or settings.max_length),

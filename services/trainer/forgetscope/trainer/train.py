@@ -4,6 +4,8 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import torch
+
 from forgetscope.modeling.determinism import deterministic
 from forgetscope.modeling.loading import TokenizerEncoder, load_tokenizer
 from forgetscope.ports.stage import StageIO, Work
@@ -43,7 +45,14 @@ def run_train(
         layers = getattr(tuning.model, "_no_split_modules", None) or ()
         group = processes(world_size, io.machine.device, layers)
         steps = train(tuning.model, items, params, io, seed=work.seed, clock=clock, processes=group)
+        gathered = group.gather(tuning.model)
+        group.close()
         if group.rank == 0:
+            if gathered:  # a sharded model cannot be saved: begin again, and fill in
+                tuning = method(source, params.method_params)
+                with torch.no_grad():
+                    for name, value in gathered.items():
+                        tuning.model.get_parameter(name).copy_(value)
             tuning.save(io.output)
             lines = [json.dumps(step._asdict()) + "\n" for step in steps]
             (io.output / "losses.jsonl").write_text("".join(lines), encoding="utf-8")
@@ -59,7 +68,8 @@ def run_train(
 
 
 def _examples(path: Path) -> list[Example]:
-    lines = path.read_text(encoding="utf-8").splitlines()
-    if not lines:
+    with path.open(encoding="utf-8") as lines:  # str.splitlines would cut at U+2028, too
+        examples = [Example.model_validate_json(line) for line in lines]
+    if not examples:
         raise InvalidInput("there is no example to train on", where=path.name)
-    return [Example.model_validate_json(line) for line in lines]
+    return examples

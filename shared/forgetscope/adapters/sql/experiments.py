@@ -1,8 +1,9 @@
 """Experiments: submit, cancel, retry, delete. All of these need the structure lock."""
 
+from collections import Counter
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, exists, func, insert, select, update
+from sqlalchemy import Connection, Row, delete, exists, insert, select, update
 
 from forgetscope.adapters.sql import blobs
 from forgetscope.adapters.sql.journal import Change, Opening, chunks, publish
@@ -113,9 +114,9 @@ def _new_stage(stage: PlannedStage, now: float) -> dict[str, object]:
 
 
 def _count(connection: Connection, experiment_id: str) -> dict[str, int]:
-    query = select(stages.c.state, func.count()).where(belongs_to(experiment_id))
-    rows = connection.execute(query.group_by(stages.c.state))
-    return dict(rows.all())
+    # Locked: a claim under way does not know the new experiment yet, so it has to end first.
+    states = select(stages.c.state).where(belongs_to(experiment_id)).order_by(stages.c.key)
+    return dict(Counter(connection.scalars(states.with_for_update(key_share=True))))
 
 
 def _want(

@@ -14,7 +14,8 @@ __all__ = ["any_ready", "claim", "heartbeat"]
 def any_ready(connection: Connection, queue: Queue) -> bool:
     """A look that takes no lock, for workers that ask often."""
     query = select(stages.c.key).where(has_state("ready"), stages.c.queue == queue)
-    return connection.execute(query.limit(1)).first() is not None
+    # The order leads the planner to the index that holds this queue alone.
+    return connection.execute(query.order_by(stages.c.ready_at).limit(1)).first() is not None
 
 
 def claim(
@@ -81,10 +82,12 @@ def _longest_waiting(connection: Connection, queue: Queue, prefer_base: str | No
     if prefer_base is not None:
         longest = select(func.min(stages.c.ready_at)).where(*waiting).scalar_subquery()
         equal = free.where(stages.c.ready_at == longest, stages.c.base_key == prefer_base)
-        key = connection.scalar(equal.order_by(stages.c.key))
-        if key is not None:
-            return key
-    return connection.scalar(free.order_by(stages.c.ready_at, stages.c.base_key, stages.c.key))
+        found = connection.execute(equal.order_by(stages.c.key)).first()
+        if found is not None:
+            return str(found.key)
+    free = free.order_by(stages.c.ready_at, stages.c.base_key, stages.c.key)
+    key: str | None = connection.scalar(free)
+    return key
 
 
 def heartbeat(
