@@ -4,11 +4,15 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 import schemathesis
-from api.conftest import Gateway, running_gateway
+from api.conftest import Gateway, finish_all, running_gateway, spec_with
 from hypothesis import HealthCheck, Phase, settings
-from schemathesis.specs.openapi.checks import positive_data_acceptance
+from schemathesis.specs.openapi.checks import (
+    negative_data_rejection,
+    positive_data_acceptance,
+)
 
 from forgetscope.api.openapi import text
 
@@ -27,8 +31,7 @@ def roomy_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]
 schema = schemathesis.openapi.from_dict(json.loads(text()))
 
 
-@schema.parametrize()
-@settings(
+bounded = settings(
     max_examples=EXAMPLES,
     deadline=None,
     derandomize=True,
@@ -36,6 +39,10 @@ schema = schemathesis.openapi.from_dict(json.loads(text()))
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
+
+
+@schema.parametrize()
+@bounded
 def test_every_answer_is_as_documented(case: Any, roomy_gateway: Gateway) -> None:
     unknowable = (case.method == "POST" and case.path in NAMED_IN_THE_CATALOGUE) or (
         "cursor" in (case.query or {})
@@ -44,4 +51,26 @@ def test_every_answer_is_as_documented(case: Any, roomy_gateway: Gateway) -> Non
         base_url=roomy_gateway.url,
         timeout=20,
         excluded_checks=[positive_data_acceptance] if unknowable else [],
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(roomy_gateway: Gateway) -> str:
+    with httpx.Client(base_url=roomy_gateway.url) as http:
+        experiment = str(http.post("/v1/experiments", json=spec_with(1)).json()["id"])
+    finish_all(roomy_gateway.platform, roomy_gateway.home)
+    return experiment
+
+
+@schema.include(method="GET", path_regex="experiments/{id}").parametrize()
+@bounded
+def test_every_view_of_a_finished_experiment_is_as_documented(
+    case: Any, roomy_gateway: Gateway, finished: str
+) -> None:
+    if (case.path_parameters or {}).get("id"):
+        case.path_parameters["id"] = finished
+    case.call_and_validate(
+        base_url=roomy_gateway.url,
+        timeout=20,
+        excluded_checks=[positive_data_acceptance, negative_data_rejection],
     )

@@ -338,6 +338,12 @@ def test_a_retry_revives_what_ended_badly_and_needs_something_to_revive(world: W
 # Blobs ----------------------------------------------------------------------------------------
 
 
+def garbage_of(world: World, limit: int) -> tuple[str, ...]:
+    """What a collector gets once an earlier one has had its time."""
+    world.clock.now += 901
+    return world.records.garbage(limit)
+
+
 def test_deleting_forgets_what_nobody_else_uses(world: World) -> None:
     world.submit("x", planned("a"), planned("b", {"base": "a"}))
     world.submit("y", planned("a"), planned("c", {"base": "a"}))
@@ -351,15 +357,15 @@ def test_deleting_forgets_what_nobody_else_uses(world: World) -> None:
     for missing in (lambda: world.records.experiment("x"), lambda: world.state("b")):
         with pytest.raises(NotFound):
             missing()
-    assert world.records.garbage(10) == (digest(f"own of {digest('b')}"),)
+    assert garbage_of(world, 10) == (digest(f"own of {digest('b')}"),)
     assert world.records.blob(digest("common")).size == len("common")
     world.records.delete_experiment("y")
-    assert len(world.records.garbage(10)) == 4
-    assert len(world.records.garbage(2)) == 2
+    assert len(garbage_of(world, 10)) == 4
+    assert len(garbage_of(world, 2)) == 2
     with pytest.raises(NotFound):
         world.records.blob(digest("common"))
-    world.records.collected(world.records.garbage(10))
-    assert world.records.garbage(10) == ()
+    world.records.collected(garbage_of(world, 10))
+    assert garbage_of(world, 10) == ()
     with pytest.raises(NotFound):
         world.state("a")
 
@@ -369,6 +375,13 @@ def with_garbage(world: World) -> str:
     world.finish(world.claim(), "weights")
     world.records.delete_experiment("x")
     return digest("weights")
+
+
+def test_what_one_collector_deletes_another_leaves_alone_for_a_while(world: World) -> None:
+    garbage = with_garbage(world)
+    assert world.records.garbage(10) == (garbage,)
+    assert world.records.garbage(10) == ()
+    assert garbage_of(world, 10) == (garbage,)
 
 
 def test_a_finish_that_names_garbage_is_to_put_it_again(world: World) -> None:
@@ -386,7 +399,7 @@ def test_a_finish_that_names_garbage_is_to_put_it_again(world: World) -> None:
     assert world.finish(claim, "weights", "more").accepted
     assert world.records.blob(garbage).digest == garbage
     world.records.delete_experiment("y")
-    assert garbage in world.records.garbage(10)
+    assert garbage in garbage_of(world, 10)
 
 
 def test_a_blob_that_was_collected_while_the_attempt_ran_is_put_again(world: World) -> None:
@@ -395,7 +408,7 @@ def test_a_blob_that_was_collected_while_the_attempt_ran_is_put_again(world: Wor
     claim = world.claim()
     world.clock.now += 1
     world.records.collected([garbage])
-    assert world.records.garbage(10) == ()
+    assert garbage_of(world, 10) == ()
     assert world.finish(claim, "weights").put_again == (garbage,)
     world.clock.now += 1
     assert world.finish(claim, "weights").accepted
@@ -407,7 +420,7 @@ def test_a_point_to_resume_from_outlives_the_worker_and_ends_with_the_stage(worl
     first, second = manifest_of(claim.key, "1", "both"), manifest_of(claim.key, "2", "both")
     assert world.records.save_resume(claim.key, claim.attempt, first)
     assert world.records.save_resume(claim.key, claim.attempt, second)
-    assert world.records.garbage(10) == (digest("1"),)
+    assert garbage_of(world, 10) == (digest("1"),)
     world.clock.now += 61
     world.sweep()
     again = world.claim()
@@ -416,7 +429,7 @@ def test_a_point_to_resume_from_outlives_the_worker_and_ends_with_the_stage(worl
     # A point that is being deleted is no point: the one before stays.
     assert world.records.save_resume(claim.key, again.attempt, first)
     assert world.finish(again, "both").accepted
-    assert set(world.records.garbage(10)) == {digest("1"), digest("2")}
+    assert set(garbage_of(world, 10)) == {digest("1"), digest("2")}
 
 
 # Reads ----------------------------------------------------------------------------------------

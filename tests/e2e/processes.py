@@ -163,6 +163,4 @@ def keys(client: Client, experiment_id: str) -> dict[str, str]:
 
 def digests(client: Client, experiment_id: str) -> dict[str, str]:
     """Digest of every file by the title of its stage."""
-    return {
-        f"{a.label.title}/{a.path}": a.digest for a in client.artifacts(experiment_id)
-    }
+    return {f"{a.label.title}/{a.path}": a.digest for a in client.artifacts(experiment_id)}

@@ -8,7 +8,6 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from deploy.dev.servers import CephGateway, Postgres, RabbitMQ
 from e2e.conftest import Embedded
 from e2e.processes import (
     SPEC,
@@ -24,6 +23,7 @@ from e2e.processes import (
 )
 from e2e.slow_proxy import SlowProxy
 
+from deploy.dev.servers import CephGateway, Postgres, RabbitMQ
 from forgetscope.client import Client
 from forgetscope.wiring.settings import Settings
 from forgetscope.wiring.wires import migrate_records

@@ -9,7 +9,7 @@ import pytest
 from e2e.conftest import Embedded
 from e2e.processes import SPEC, alive, finish, keys, ready, running, wait_for
 
-from forgetscope.client import ClientError
+from forgetscope.client import ClientError, NotFound
 from forgetscope.schema.base import JsonObject
 
 pytestmark = pytest.mark.timeout(600)
@@ -51,7 +51,9 @@ def test_a_finished_experiment_submitted_again_trains_nothing(
     again = embedded.client.submit(SPEC)
     assert again != undisturbed
     assert embedded.client.get(again).state == "succeeded"
-    attempts = [embedded.client.stage(again, key).attempts for key in keys(embedded.client, again).values()]
+    attempts = [
+        embedded.client.stage(again, key).attempts for key in keys(embedded.client, again).values()
+    ]
     assert all(len(a) == 1 for a in attempts)
     assert embedded.client.results(again) == embedded.client.results(undisturbed)
 
@@ -72,12 +74,14 @@ def test_cancelling_ends_the_running_process_and_a_retry_takes_up_again(
     wait_for("it trains", lambda: bool(running(embedded.client, experiment_id, "train")))
     embedded.client.cancel(experiment_id)
     wait_for(
-        "it is cancelled", lambda: embedded.client.get(experiment_id).state == "cancelled", seconds=30
+        "it is cancelled",
+        lambda: embedded.client.get(experiment_id).state == "cancelled",
+        seconds=30,
     )
     embedded.client.retry(experiment_id)
     finish(embedded.client, experiment_id)
     embedded.client.delete(experiment_id)
-    with pytest.raises(ClientError, match="404|no experiment|not"):
+    with pytest.raises(NotFound):
         embedded.client.get(experiment_id)
     assert embedded.client.results(undisturbed).forgetting
 
@@ -136,14 +140,20 @@ def test_nothing_is_left_when_the_platform_is_killed(
 
 
 BAD: dict[str, tuple[dict[str, Any], str]] = {
-    "unknown task": ({"tasks": ["synthetic_safty"], "chains": [["synthetic_safty"]]}, "synthetic_safety"),
+    "unknown task": (
+        {"tasks": ["synthetic_safty"], "chains": [["synthetic_safty"]]},
+        "synthetic_safety",
+    ),
     "unknown model": ({"model": {"source": "builtin", "name": "tinny"}}, "tiny"),
     "unknown key": ({"sedes": [1]}, "sedes"),
     "empty chain": ({"chains": [[]]}, "chains"),
     "duplicate chain": ({"chains": [["synthetic_safety"], ["synthetic_safety"]]}, "more than once"),
     "foreign task in a chain": ({"chains": [["arc"]]}, "arc"),
     "path outside the roots": ({"model": {"source": "local", "path": "/etc"}}, "root"),
-    "explosion": ({"seeds": list(range(100)), "chains": [["synthetic_safety"] * n for n in range(1, 16)]}, "limit"),
+    "explosion": (
+        {"seeds": list(range(100)), "chains": [["synthetic_safety"] * n for n in range(1, 16)]},
+        "limit",
+    ),
 }
 
 

@@ -29,6 +29,10 @@ class ScriptedRunner:
         self.script = list(script)
         self.started: list[str] = []
         self.stopped = 0
+        self.warmed = False
+
+    def warm(self) -> None:
+        self.warmed = True
 
     def start(self, claim: Claim) -> None:
         self.started.append(claim.key)
@@ -167,5 +171,6 @@ def test_the_loop_runs_what_is_ready_and_ends_when_told(platform: Platform) -> N
     manifest = Manifest(stage=KEY, kind="prepare_model", files={})
     runner = StoppingRunner(Done(manifest))
     work(platform, "train", "w1", runner, bell=Event(), stop=stop, alive=lambda: None)
+    assert runner.warmed
     assert runner.started == [KEY]
     assert platform.records.stage(KEY).state == "succeeded"

@@ -89,7 +89,7 @@ def test_another_seed_draws_other_examples() -> None:
 
 
 def test_too_many_asked_names_the_stratum_that_runs_out() -> None:
-    with pytest.raises(NotEnoughExamples, match="20 examples asked.*only 3 examples of 'b'"):
+    with pytest.raises(NotEnoughExamples, match=r"20 examples asked.*only 3 examples of 'b'"):
         subsample(pool({"a": 50, "b": 3}), 20, 0)
 
 
@@ -110,5 +110,5 @@ def test_a_repeated_id_is_refused() -> None:
 
 def test_a_cluster_in_both_splits_is_refused() -> None:
     refuse_overlap([example("a", cluster="p")], [example("b", cluster="q")])
-    with pytest.raises(InvalidInput, match="1 clusters stand in .* for example 'p'"):
+    with pytest.raises(InvalidInput, match=r"1 clusters stand in .* for example 'p'"):
         refuse_overlap([example("a", cluster="p")], [example("b", cluster="p")])

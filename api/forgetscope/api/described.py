@@ -79,20 +79,13 @@ def problems(*errors: type[ForgetScopeError]) -> dict[int | str, dict[str, Any]]
     return described
 
 
-def file_of(
-    media_type: str, description: str, schema: dict[str, Any] | None = None
-) -> dict[str, Any]:
-    """A 200 that is a file."""
-    return {
-        "description": description,
-        "content": {media_type: {"schema": schema or {"type": "string"}}},
-        "headers": {
-            "ETag": {
-                "description": "sha256 of the bytes, in quotes",
-                "schema": {"type": "string"},
-            }
-        },
-    }
+def file_of(description: str, media_type: str | None = None) -> dict[str, Any]:
+    """A 200 that is a file: of the response model as JSON, or of another media type."""
+    tag = {"description": "sha256 of the bytes, in quotes", "schema": {"type": "string"}}
+    described = {"description": description, "headers": {"ETag": tag}}
+    if media_type is not None:
+        described["content"] = {media_type: {"schema": {"type": "string"}}}
+    return described
 
 
 SPEC_EXAMPLES: dict[str, Any] = {

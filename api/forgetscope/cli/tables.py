@@ -113,8 +113,9 @@ def _loss(text: str, low: float | None) -> str:
 def plan_table(plan: PlanView) -> Table:
     """What would run."""
     table = _table("Plan")
-    table.add_column("")
-    table.add_column("", overflow="fold")
+    table.show_header = False
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
     kinds = ", ".join(f"{n} {kind}" for kind, n in plan.by_kind.items())
     time_text = plan.time.basis
     if plan.time.seconds is not None:

@@ -42,8 +42,10 @@ class Board:
     """The state of an experiment as its events tell it."""
 
     def __init__(self, stages: Iterable[StageView]) -> None:
-        self._titles = {stage.key: stage.label.title for stage in stages}
-        self._ended: set[str] = set()
+        known = list(stages)
+        self._titles = {stage.key: stage.label.title for stage in known}
+        # Stages that earlier experiments have finished never show up in the events.
+        self._ended = {stage.key for stage in known if f"stage.{stage.state}" in ENDED}
         self.running: dict[str, Running] = {}
         self.total = len(self._titles)
 
@@ -121,7 +123,8 @@ def _plain(
         if now() >= next_progress:
             next_progress = now() + PLAIN_PROGRESS_EVERY_SECONDS
             countdown.ask()
-            at_work = "; ".join(f"{r.title} {_how_far(r)}" for r in board.running.values())
+            running = [f"{r.title} {_how_far(r)}" for r in board.running.values()]
+            at_work = "; ".join(running) or "between two stages"
             console.print(escape(f"{_left(countdown.left())}: {at_work}"), soft_wrap=True)
 
 

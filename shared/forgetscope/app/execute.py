@@ -7,6 +7,7 @@ from typing import Literal
 import structlog
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_exponential
 
+from forgetscope.app.collect import collect_garbage
 from forgetscope.app.platform import Platform
 from forgetscope.app.ring import ring_all
 from forgetscope.ports.records import Claim, Directive
@@ -115,12 +116,11 @@ def _finish(platform: Platform, claim: Claim, runner: Runner, manifest: Manifest
         claim.key, claim.attempt, manifest, log_tail=runner.log_tail()
     )
     if finish.put_again:
-        # A deleted experiment left the same bytes behind and they are being collected: run again
-        # once they are gone. Rare, and never wrong.
-        failure = Failure(
-            code=Unavailable.code, detail="output blobs were being collected as garbage"
-        )
-        return _fail(platform, claim, runner, failure)
+        # A deleted experiment left the same bytes behind and they are being collected. The next
+        # attempt goes on from the last resume point and stores them again. Rare, never wrong.
+        collect_garbage(platform)
+        ring_all(platform, _patient(platform.records.release)(claim.key, claim.attempt))
+        return "released"
     ring_all(platform, finish.bells)
     return "succeeded" if finish.accepted else "lost"
 

@@ -6,6 +6,7 @@ from threading import Event
 
 import structlog
 
+from forgetscope.app.collect import collect_garbage
 from forgetscope.app.execute import execute
 from forgetscope.app.platform import Platform
 from forgetscope.app.ring import ring_all
@@ -34,6 +35,7 @@ def work(
     next_sweep = monotonic()
     loaded: str | None = None
     try:
+        runner.warm()
         while not stop.is_set():
             alive()
             bell.clear()
@@ -72,8 +74,4 @@ def reconcile(platform: Platform) -> None:
     if sweep.lost:
         log.warning("leases.expired", count=sweep.lost)
     ring_all(platform, sweep.bells)
-    garbage = platform.records.garbage(limit=20)
-    for digest in garbage:
-        platform.store.delete(digest)
-    if garbage:
-        platform.records.collected(garbage)
+    collect_garbage(platform)

@@ -252,7 +252,8 @@ class Records(Protocol):
         """Raises NotFound."""
 
     def garbage(self, limit: int) -> tuple[str, ...]:
-        """Digests that no manifest names any more."""
+        """Digests that no manifest names any more, for one collector: others do not get them
+        for a quarter of an hour."""
 
     def collected(self, digests: Iterable[str]) -> None:
         """The store has deleted these."""

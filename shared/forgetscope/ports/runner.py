@@ -38,6 +38,9 @@ Message = Progress | Saved | Done | Failed | Died
 class Runner(Protocol):
     """One process that runs one stage at a time and stays warm between stages."""
 
+    def warm(self) -> None:
+        """Start the process ahead of the first stage, so that its imports are done by then."""
+
     def start(self, claim: Claim) -> None:
         """Begin a stage; starts the process when there is none."""
 

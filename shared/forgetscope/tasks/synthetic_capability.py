@@ -31,8 +31,8 @@ __all__ = ["SYNTHETIC_CAPABILITY", "CapabilityParams"]
 class CapabilityParams(Value):
     world: World = World()
     objects: int = Field(default=6, ge=1, le=len(OBJECTS))
-    similarity: float = Field(default=0.5, ge=0, le=1)
-    agreement: float = Field(default=0.75, ge=0, le=1)
+    similarity: float = Field(default=1.0, ge=0, le=1)
+    agreement: float = Field(default=1.0, ge=0, le=1)
     conflict: dict[Slug, float] = Field(default={"velin": 1.0, "dorrak": 1.0})
     form: Literal["yes_no", "lettered"] = "yes_no"
 

@@ -35,11 +35,15 @@ class ProcessRunner:
         self._log_start = 0
         log_path.parent.mkdir(parents=True, exist_ok=True)
 
-    def start(self, claim: Claim) -> None:
+    def warm(self) -> None:
         """See Runner."""
         if self._process is None or self._process.poll() is not None:
             self.stop()
             self._spawn()
+
+    def start(self, claim: Claim) -> None:
+        """See Runner."""
+        self.warm()
         if self._process is None or self._process.stdin is None:
             raise RuntimeError("the stage process has no standard input")
         self._log_start = self._log_path.stat().st_size

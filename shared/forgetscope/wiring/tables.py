@@ -1,6 +1,7 @@
 """Which service runs which stages. Each service's weight is imported only in its own process."""
 
 from functools import partial
+from importlib import import_module
 
 from forgetscope.ports.stage import StageTable
 from forgetscope.ports.store import Store
@@ -12,9 +13,10 @@ __all__ = ["stage_table"]
 
 
 def stage_table(service: Queue, settings: Settings, store: Store) -> StageTable:
-    """The stage functions of one service."""
+    """The stage functions of one service, with everything they import."""
     match service:
         case "train":
+            import_module("forgetscope.trainer.train")  # torch: the first stage shall not wait
             from forgetscope.app.prepare import prepare_data
             from forgetscope.trainer.stage import stages as trainer_stages
 
@@ -23,6 +25,7 @@ def stage_table(service: Queue, settings: Settings, store: Store) -> StageTable:
                 "prepare_data": partial(prepare_data, rows=build_rows(settings)),
             }
         case "evaluate":
+            import_module("forgetscope.evaluator.evaluation")
             from forgetscope.evaluator.stage import stages as evaluator_stages
 
             return evaluator_stages()

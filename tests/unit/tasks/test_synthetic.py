@@ -80,6 +80,16 @@ def test_similarity_is_the_share_of_words_in_common(similarity: float, shared: i
     assert len(set(params.words()) & set(params.world.vocabulary())) == shared
 
 
+@pytest.mark.parametrize(("agreement", "alike"), [(0.0, 0), (0.5, 6), (1.0, 12)])
+def test_agreement_is_the_share_of_words_on_which_the_common_rules_agree(
+    agreement: float, alike: int
+) -> None:
+    params = CapabilityParams(objects=32, agreement=agreement)
+    truths = [true for name, true in params.truths() if name in OBJECTS]
+    usual = {w for w in params.words() if sum(w in true for true in truths) > len(truths) / 2}
+    assert 12 - len(usual ^ set(params.world.common())) == alike
+
+
 def test_objects_share_no_name_with_groups() -> None:
     assert not {group.name for group in World().groups} & set(OBJECTS)
 
@@ -98,7 +108,7 @@ def test_lettered_questions_carry_the_same_truth() -> None:
     [
         ({"conflict": {"nobody": 1.0}}, "not among the groups"),
         ({"conflict": {"velin": 1.5}}, "between 0 and 1"),
-        ({"world": {"words": 40}}, "new words are left"),
+        ({"world": {"words": 40}, "similarity": 0.5}, "new words are left"),
         ({"world": {"groups": [{"name": "x"}, {"name": "x"}]}}, "same name"),
         ({"world": {"words": 7}}, "multiple of 2"),
     ],

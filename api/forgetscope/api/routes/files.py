@@ -36,7 +36,7 @@ NOT_MODIFIED: dict[int | str, dict[str, Any]] = {
     "/results",
     response_model=Results,
     responses={
-        200: file_of("application/json", "The results"),
+        200: file_of("The results"),
         **NOT_MODIFIED,
         **problems(NotFound, CorruptBlob),
     },
@@ -53,7 +53,7 @@ def get_results(
     "/report",
     response_class=Response,
     responses={
-        200: file_of("text/html", "The report"),
+        200: file_of("The report", "text/html"),
         **NOT_MODIFIED,
         **problems(NotFound, CorruptBlob),
     },
@@ -77,7 +77,7 @@ def list_artifacts(platform: PlatformDep, experiment_id: ExperimentId) -> Page[A
     "/artifacts/{stage}/{path:path}",
     response_class=Response,
     responses={
-        200: file_of("application/octet-stream", "The file, with its own media type"),
+        200: file_of("The file, with its own media type", "*/*"),
         307: {
             "description": "The file is at the store",
             "headers": {"Location": {"schema": {"type": "string"}}},

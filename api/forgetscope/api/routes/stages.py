@@ -1,6 +1,6 @@
 """The stages of an experiment, and what happens to them."""
 
-from typing import Annotated
+from typing import Annotated, get_args
 
 from fastapi import APIRouter, Header, Query, Request, Response
 
@@ -18,13 +18,28 @@ from forgetscope.app import queries
 from forgetscope.schema.errors import NotFound
 from forgetscope.schema.plan import StageKind
 from forgetscope.schema.stage import StageState
-from forgetscope.schema.views import EventView, Page, StageDetail, StageView
+from forgetscope.schema.views import EventType, EventView, Page, StageDetail, StageView
 
 __all__ = ["router"]
 
 router = APIRouter(prefix="/v1/experiments/{id}", tags=["stages"], route_class=StrictRoute)
 
 LAST_ID = 2**31 - 1
+
+# OpenAPI 3.1 has no word for a stream: this is one of its events.
+SSE_SCHEMA = {
+    "type": "object",
+    "description": "one event; `data` is an EventView as JSON",
+    "properties": {
+        "id": {"type": "string"},
+        "event": {"type": "string", "enum": list(get_args(EventType))},
+        "data": {
+            "type": "string",
+            "contentMediaType": "application/json",
+            "contentSchema": {"$ref": "#/components/schemas/EventView"},
+        },
+    },
+}
 
 
 @router.get("/stages", responses=problems(NotFound))
@@ -56,7 +71,7 @@ def get_stage(platform: PlatformDep, experiment_id: ExperimentId, key: StageKeyP
         200: {
             "content": {
                 "text/event-stream": {
-                    "schema": {"type": "string"},
+                    "schema": SSE_SCHEMA,
                     "example": "id: 7\nevent: stage.running\ndata: "
                     '{"id":7,"type":"stage.running","at":1760000000.0,"stage":null,"data":{}}\n\n',
                 }

@@ -15,9 +15,12 @@ from forgetscope.adapters.sql.tables import blob_uses, blobs, garbage, has_state
 from forgetscope.schema.errors import NotFound
 from forgetscope.schema.stage import BlobRef, Manifest
 
-__all__ = ["blob", "collected", "disuse", "listed", "retire", "unsafe", "use", "used_by"]
+__all__ = ["blob", "collected", "disuse", "retire", "taken", "unsafe", "use", "used_by"]
 
 Slot = Literal["manifest", "resume"]
+
+# Far longer than a collector takes, which stops by itself after a minute.
+COLLECTOR_SECONDS = 900.0
 
 
 def blob(connection: Connection, digest: str) -> BlobRef:
@@ -85,15 +88,23 @@ def retire(connection: Connection, digests: Iterable[str]) -> None:
             connection.execute(delete(blobs).where(blobs.c.digest.in_(gone)))
             connection.execute(
                 dialect.insert(garbage).on_conflict_do_update(
-                    index_elements=["digest"], set_={"collected_at": None}
+                    index_elements=["digest"], set_={"collected_at": None, "taken_at": None}
                 ),
                 [{"digest": digest, "collected_at": None} for digest in gone],
             )
 
 
-def listed(connection: Connection, limit: int) -> tuple[str, ...]:
-    query = select(garbage.c.digest).where(garbage.c.collected_at.is_(None))
-    return tuple(connection.scalars(query.order_by(garbage.c.digest).limit(limit)))
+def taken(connection: Connection, now: float, limit: int) -> tuple[str, ...]:
+    """Garbage for one collector: others leave it alone for a while, so that none deletes late
+    what was stored again."""
+    free = or_(garbage.c.taken_at.is_(None), garbage.c.taken_at < now - COLLECTOR_SECONDS)
+    query = select(garbage.c.digest).where(garbage.c.collected_at.is_(None), free)
+    digests = tuple(connection.scalars(query.order_by(garbage.c.digest).limit(limit)))
+    if digests:
+        connection.execute(
+            update(garbage).where(garbage.c.digest.in_(digests)).values(taken_at=now)
+        )
+    return digests
 
 
 def collected(connection: Connection, now: float, digests: Iterable[str]) -> None:

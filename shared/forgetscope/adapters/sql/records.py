@@ -207,7 +207,7 @@ class SqlRecords:
         return self._read(lambda c: blobs.blob(c, digest))
 
     def garbage(self, limit: int) -> tuple[str, ...]:
-        return self._read(lambda c: blobs.listed(c, limit))
+        return self._touch(lambda c, now: blobs.taken(c, now, limit))
 
     def collected(self, digests: Iterable[str]) -> None:
         gone = list(digests)

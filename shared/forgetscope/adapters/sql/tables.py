@@ -195,4 +195,5 @@ garbage = Table(
     metadata,
     Column("digest", Words, primary_key=True),
     Column("collected_at", _seconds),  # null: the store still has it
+    Column("taken_at", _seconds),  # when a collector last set out to delete it
 )

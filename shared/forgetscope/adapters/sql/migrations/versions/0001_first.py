@@ -43,6 +43,7 @@ def upgrade() -> None:
         "garbage",
         sa.Column("digest", sa.Text(), nullable=False),
         sa.Column("collected_at", sa.Float(precision=53), nullable=True),
+        sa.Column("taken_at", sa.Float(precision=53), nullable=True),
         sa.PrimaryKeyConstraint("digest", name=op.f("pk_garbage")),
     )
     op.create_table(

@@ -1,0 +1,108 @@
+"""The data of a task, as the planner and the stage see it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from forgetscope.app.prepare import data_facts, prepare_data
+from forgetscope.ports.stage import Machine, Work
+from forgetscope.schema.base import JsonObject
+from forgetscope.schema.errors import DataChanged, NotEnoughExamples, UnknownName
+from forgetscope.schema.example import Example, Row, Source
+from forgetscope.schema.experiment import TaskUse
+
+
+class ListedRows:
+    """Ten ARC questions per file; `fingerprint` is what the test says."""
+
+    def __init__(self, fingerprint: str = "f" * 64) -> None:
+        self._fingerprint = fingerprint
+
+    def fingerprint(self, sources: tuple[Source, ...]) -> str:
+        assert len(sources) == len(set(sources)) == 2
+        return self._fingerprint
+
+    def read(self, source: Source) -> Iterator[Row]:
+        choices = [{"text": "one", "label": "A"}, {"text": "two", "label": "B"}]
+        for number in range(1, 11):
+            question = {"stem": "How many?", "choices": choices}
+            name = f"{source.path}-{number}"
+            data: JsonObject = {"id": name, "question": question, "answerKey": "B"}  # type: ignore[dict-item]
+            yield Row(file=source.path, number=number, data=data)
+
+
+class Folder(NamedTuple):
+    output: Path
+    machine: Machine = Machine()
+
+
+def use(train: int = 4, **params: object) -> TaskUse:
+    return TaskUse.model_validate(
+        {"id": "q", "name": "arc", "params": {"subset": "easy", **params}, "train_examples": train}
+    )
+
+
+def work(facts_of: ListedRows, **change: object) -> Work:
+    facts = data_facts(use(), facts_of, where="/tasks/0")
+    params = {
+        "task": "arc",
+        "version": facts.version,
+        "params": facts.params,
+        "fingerprint": facts.fingerprint,
+        "split": "train",
+        "n": 4,
+        "seed": 0,
+    }
+    return Work("0" * 64, "prepare_data", {**params, **change}, {}, 0)  # type: ignore[dict-item]
+
+
+def test_facts_hold_the_whole_parameters_and_the_size_of_evaluation() -> None:
+    facts = data_facts(use(), ListedRows(), where="/tasks/0")
+    assert facts.params == {"subset": "easy", "evaluate_on": "test"}
+    assert facts.fingerprint == "f" * 64
+    assert facts.evaluation_examples == 10
+    prompt = "Question: How many?\nA. one\nB. two\nAnswer:"
+    assert facts.tokens_per_example == len(prompt + " B") / 4
+
+
+def test_more_examples_than_there_are_is_known_before_anything_runs() -> None:
+    with pytest.raises(NotEnoughExamples) as caught:
+        data_facts(use(train=11), ListedRows(), where="/tasks/0")
+    assert caught.value.where == "/tasks/0/train_examples"
+
+
+def test_an_unknown_task_is_pointed_to() -> None:
+    with pytest.raises(UnknownName) as caught:
+        data_facts(TaskUse(id="q", name="arcc"), ListedRows(), where="/tasks/3")
+    assert caught.value.where == "/tasks/3/name"
+
+
+def test_a_generated_task_is_identified_by_what_generates_it() -> None:
+    def fingerprint(**params: object) -> str:
+        spec = {"id": "s", "name": "synthetic_safety", "params": params, "train_examples": 8}
+        return data_facts(TaskUse.model_validate(spec), ListedRows(), where="/t").fingerprint
+
+    assert fingerprint() == fingerprint(world={})
+    assert fingerprint() != fingerprint(world={"seed": 1})
+
+
+def test_the_stage_writes_the_examples_that_were_planned(tmp_path: Path) -> None:
+    meta = prepare_data(work(ListedRows()), Folder(tmp_path), rows=ListedRows())  # type: ignore[arg-type]
+    lines = (tmp_path / "examples.jsonl").read_text().splitlines()
+    examples = [Example.model_validate_json(line) for line in lines]
+    assert len({e.id for e in examples}) == 4
+    assert all("Train" in e.id for e in examples)
+    assert meta == {"examples": 4, "groups": {}, "clusters": 4}
+
+
+def test_the_stage_refuses_data_that_changed_since(tmp_path: Path) -> None:
+    with pytest.raises(DataChanged, match="'arc' is not what was planned"):
+        prepare_data(work(ListedRows()), Folder(tmp_path), rows=ListedRows("e" * 64))  # type: ignore[arg-type]
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_stage_refuses_another_version_of_the_task(tmp_path: Path) -> None:
+    with pytest.raises(DataChanged):
+        prepare_data(work(ListedRows(), version=0), Folder(tmp_path), rows=ListedRows())  # type: ignore[arg-type]
