@@ -83,7 +83,7 @@ def test_a_file_in_yaml_or_json_or_standard_input_is_planned_and_submitted(
 
 def test_results_are_tables_or_exact_json(cli: Cli) -> None:
     tables = cli("results", cli.finished)
-    for words in ("base model", "90.0", "+20.0 [+15.0, +25.0]", "safety → capability"):
+    for words in ("base model", "90.0", "+20.0 [+15.0, +25.0]", "▸ safety →"):
         assert words in tables
     assert json.loads(cli("results", cli.finished, "--json")) == RESULTS.model_dump(mode="json")
 

@@ -517,8 +517,18 @@ def test_rates_sum_seconds_and_tokens_of_finished_stages_by_kind(world: World) -
         claim = world.claim()
         world.clock.now += 3
         world.finish(claim)
-    assert world.records.rates(None) == (KindRate("train", 2, 6.0, 12),)
+    assert world.records.rates("x") == (KindRate("train", 2, 6.0, 12),)
     assert world.records.rates("y") == (KindRate("train", 1, 3.0, 7),)
+
+
+def test_rates_of_a_base_are_those_of_the_stages_that_used_it(world: World) -> None:
+    world.submit("x", planned("m"), planned("a", {"base": "m"}, tokens=5), planned("b", tokens=7))
+    for _ in range(3):
+        claim = world.claim()
+        world.clock.now += 3
+        world.finish(claim)
+    assert world.records.rates_of_base(digest("m")) == (KindRate("train", 1, 3.0, 5),)
+    assert world.records.rates_of_base(digest("a")) == ()
 
 
 def test_values_come_back_as_they_were_stored(world: World) -> None:

@@ -200,6 +200,7 @@ def test_nothing_that_is_asked_often_reads_a_whole_table_of_100000_stages(world:
         lambda: records.stage_view("big1", BIG),
         lambda: records.stage(BIG),
         lambda: records.attempts(BIG),
+        lambda: records.rates_of_base(digest("a")),
         lambda: records.finished([BIG]),
         lambda: records.events("big1", after=3, limit=10),
         lambda: records.claim("train", "w", lease_seconds=60, prefer_base=digest("a")),

@@ -1,4 +1,10 @@
-from forgetscope.core.estimate import Rate, Remaining, estimate_remaining, rates_of
+from forgetscope.core.estimate import (
+    Rate,
+    Remaining,
+    estimate_plan,
+    estimate_remaining,
+    rates_of,
+)
 from forgetscope.ports.records import KindRate
 
 
@@ -35,3 +41,21 @@ def test_rates_of_this_experiment_are_preferred() -> None:
     here, anywhere = Rate(seconds_per_token=2.0), Rate(seconds_per_token=9.0)
     remaining = [Remaining("train", "train", 10, 0.0)]
     assert estimate_remaining(remaining, {"train": here}, {"train": anywhere}).seconds == 20
+
+
+def test_a_plan_is_estimated_from_measured_rates_of_the_model() -> None:
+    work = [("train", 100), ("analyse", 0)]
+    rates = {"train": Rate(seconds_per_token=0.1), "analyse": Rate(seconds_per_stage=2.0)}
+    estimate = estimate_plan(work, rates, parameters=1, accelerator="cpu")
+    assert estimate.seconds == 12.0
+    assert "measured" in estimate.basis
+
+
+def test_an_unknown_speed_is_assumed_and_said() -> None:
+    estimate = estimate_plan([("train", 10**6)], {}, parameters=10**6, accelerator="cpu")
+    assert estimate.seconds == 2e12 / 2e10 + 1
+    assert "assumed 2e+10 FLOP/s" in estimate.basis
+
+
+def test_a_plan_for_a_model_of_unknown_size_has_no_estimate() -> None:
+    assert estimate_plan([("train", 10)], {}, parameters=None, accelerator="cpu").seconds is None

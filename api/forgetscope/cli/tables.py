@@ -10,7 +10,7 @@ from rich.text import Text
 
 from forgetscope.cli.words import chain_name, duration, percent, points
 from forgetscope.schema.plan import PlanView
-from forgetscope.schema.results import Cell, Results
+from forgetscope.schema.results import Cell, ChainForgetting, Results
 from forgetscope.schema.views import ExperimentSummary, TaskView
 
 __all__ = ["experiments_table", "plan_table", "result_tables", "tasks_table"]
@@ -21,8 +21,7 @@ def result_tables(results: Results) -> Iterator[Table]:
     yield _matrix(results)
     if results.forgetting:
         yield _forgetting(results)
-    if any(f.groups for f in results.forgetting):
-        yield _biased(results)
+    yield from (_biased(f) for f in results.forgetting if f.groups)
     if results.order_effects:
         yield _order(results)
 
@@ -57,15 +56,22 @@ def _heat(cells: list[Cell]) -> Text:
 
 
 def _forgetting(results: Results) -> Table:
+    confidence = 100 * results.settings.confidence
     table = _table(
-        f"Forgetting in points (positive: forgot), {100 * results.settings.confidence:g} % interval"
+        f"Forgetting in points (positive: forgot), {confidence:g} % interval; "
+        "accuracy before and after in percent"
     )
-    for name in ("chain", "task", "after its stage", "at the end", "forgetting", "relative"):
-        table.add_column(name, justify="left" if name in ("chain", "task") else "right")
+    table.add_column("chain (▸ the task)", overflow="fold")
+    for name in ("before", "after", "forgetting", "relative"):
+        table.add_column(name, justify="right", no_wrap=name == "forgetting")
     for f in results.forgetting:
         table.add_row(
-            escape(chain_name(f.chain)),
-            escape(f.task),
+            escape(
+                " →\n".join(
+                    f"▸ {task}" if place == f.position else f"  {task}"
+                    for place, task in enumerate(f.chain, start=1)
+                )
+            ),
             percent(f.before.value, f.before.reason),
             percent(f.after.value, f.after.reason),
             _loss(points(f.forgetting), f.forgetting.low),
@@ -74,40 +80,42 @@ def _forgetting(results: Results) -> Table:
     return table
 
 
-def _biased(results: Results) -> Table:
-    table = _table("Biased forgetting in points: a group's forgetting minus that of all")
-    for name in ("chain", "group", "items", "forgetting", "biased forgetting"):
-        table.add_column(name, justify="left" if name in ("chain", "group") else "right")
-    for f in results.forgetting:
-        for group in f.groups:
-            biased = points(group.biased)
-            table.add_row(
-                escape(f"{chain_name(f.chain)}: {f.task}"),
-                escape(group.group),
-                str(group.items),
-                points(group.forgetting),
-                "[dim]too few items[/]" if group.too_small else _loss(biased, group.biased.low),
-            )
-        table.add_section()
-    return table
-
-
-def _order(results: Results) -> Table:
-    table = _table("Order effect in points: forgetting of safety first minus capability first")
-    for name in ("pair", "safety first", "capability first", "effect"):
-        table.add_column(name, justify="left" if name == "pair" else "right")
-    for effect in results.order_effects:
+def _biased(f: ChainForgetting) -> Table:
+    table = _table(
+        f"Biased forgetting of {f.task} after {chain_name(f.chain)}, in points: "
+        "a group's forgetting minus that of all"
+    )
+    table.add_column("group", overflow="fold")
+    for name in ("items", "forgetting", "biased forgetting"):
+        table.add_column(name, justify="right")
+    for group in f.groups:
+        biased = _loss(points(group.biased), group.biased.low)
         table.add_row(
-            escape(f"{effect.safety}, {effect.capability}"),
-            points(effect.safety_first),
-            points(effect.capability_first),
-            points(effect.effect),
+            escape(group.group),
+            str(group.items),
+            escape(points(group.forgetting)),
+            "[dim]too few items[/]" if group.too_small else biased,
         )
     return table
 
 
+def _order(results: Results) -> Table:
+    table = _table("Order effect in points")
+    table.add_column("forgetting", overflow="fold")
+    table.add_column("", justify="right", no_wrap=True)
+    for effect in results.order_effects:
+        for name, measured in (
+            (f"of {effect.safety}, trained first", effect.safety_first),
+            (f"of {effect.capability}, trained first", effect.capability_first),
+            ("difference", effect.effect),
+        ):
+            table.add_row(escape(name), escape(points(measured)))
+        table.add_section()
+    return table
+
+
 def _loss(text: str, low: float | None) -> str:
-    return f"[bold red]{text}[/]" if low is not None and low > 0 else text
+    return f"[bold red]{escape(text)}[/]" if low is not None and low > 0 else escape(text)
 
 
 def plan_table(plan: PlanView) -> Table:

@@ -154,6 +154,8 @@ def _picture(board: Board, left: float | None, now: float) -> RenderableType:
     bar = ProgressBar(total=max(board.total, 1), completed=board.done, width=30)
     whole.add_row(bar, f"{board.done}/{board.total} stages", _left(left))
     lines = Table.grid(padding=(0, 1))
+    for _ in range(4):
+        lines.add_column(no_wrap=True, overflow="ellipsis")
     for stage in board.running.values():
         p = stage.progress
         bar = (

@@ -20,7 +20,6 @@ class Fleet(NamedTuple):
     max_attempts: int = 3
     lease_seconds: float = 30.0
     poll_seconds: float = 2.0
-    assumed_tokens_per_second: float = 2000.0
 
 
 class Platform(NamedTuple):

@@ -74,10 +74,11 @@ def links_of(experiment_id: str) -> dict[str, str]:
 def _eta(platform: Platform, row: ExperimentRow) -> Estimate:
     if row.state not in LIVE:
         return Estimate(seconds=None, basis=f"the experiment has {row.state}")
+    base = platform.records.stages(row.id, kind="prepare_model", state=None, cursor=None, limit=1)
     return estimate_remaining(
         [Remaining(*r) for r in platform.records.remaining(row.id)],
         rates_of(platform.records.rates(row.id)),
-        rates_of(platform.records.rates(None)),
+        rates_of(d for s in base.items for d in platform.records.rates_of_base(s.key)),
     )
 
 

@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from forgetscope.app.platform import Platform
 from forgetscope.app.prepare import data_facts
 from forgetscope.app.ring import ring_all
-from forgetscope.core.estimate import Rate, rates_of, seconds_for
+from forgetscope.core.estimate import estimate_plan, rates_of
 from forgetscope.core.identity import digest_of
 from forgetscope.core.plan import Facts, build_plan
 from forgetscope.schema.errors import InvalidInput
 from forgetscope.schema.experiment import ExperimentSpec
-from forgetscope.schema.plan import Estimate, Plan, PlannedStage, PlanView
+from forgetscope.schema.plan import Plan, PlanView
 
 __all__ = ["plan_experiment", "preview", "submit"]
 
@@ -58,8 +58,6 @@ def preview(platform: Platform, spec: ExperimentSpec) -> PlanView:
     plan = plan_experiment(platform, spec)
     done = platform.records.finished(s.key for s in plan.stages)
     to_run = [s for s in plan.stages if s.key not in done]
-    rates = rates_of(platform.records.rates(None))
-    assumed = Rate(seconds_per_token=1 / platform.fleet.assumed_tokens_per_second)
     trainings = sum(s.kind == "train" for s in plan.stages)
     forks = Counter(s.inputs["parent"] for s in plan.stages if "parent" in s.inputs)
     return PlanView(
@@ -71,27 +69,16 @@ def preview(platform: Platform, spec: ExperimentSpec) -> PlanView:
         to_run=len(to_run),
         by_kind=dict(Counter(s.kind for s in plan.stages)),
         tokens=sum(s.tokens for s in to_run),
-        time=_time(to_run, rates, assumed, platform.fleet.assumed_tokens_per_second),
+        time=estimate_plan(
+            [(s.kind, s.tokens) for s in to_run],
+            rates_of(platform.records.rates_of_base(plan.stages[0].key)),
+            parameters=plan.parameters,
+            accelerator=platform.fleet.accelerator,
+        ),
         engine=plan.engine,
         engine_reason=plan.engine_reason,
         notes=plan.notes,
     )
-
-
-def _time(
-    stages: list[PlannedStage], rates: dict[str, Rate], assumed: Rate, tokens_per_second: float
-) -> Estimate:
-    seconds, unknown = 0.0, False
-    for stage in stages:
-        known = rates.get(stage.kind)
-        unknown |= known is None and stage.tokens > 0
-        seconds += seconds_for(stage.tokens, known or assumed)
-    basis = (
-        f"assumed {tokens_per_second:g} tokens per second where no stage of a kind has run yet"
-        if unknown
-        else "measured on earlier stages of this installation"
-    )
-    return Estimate(seconds=round(seconds, 1), basis=f"{basis}; stages one after another")
 
 
 def submit(

@@ -152,6 +152,7 @@ def build_plan(spec: ExperimentSpec, facts: Facts) -> Plan:
     return Plan(
         stages=tuple(builder.stages.values()),
         naive_trainings=sum(len(c) for c in chains) * len(spec.seeds),
+        parameters=facts.model_parameters,
         engine=engine,
         engine_reason=engine_reason,
         notes=notes,

@@ -119,7 +119,7 @@ class Sweep(NamedTuple):
 
 
 class KindRate(NamedTuple):
-    """Seconds of work and tokens of all finished stages of a kind: their ratio predicts others."""
+    """Seconds of work and tokens of finished stages of a kind: their ratio predicts others."""
 
     kind: StageKind
     stages: int
@@ -200,8 +200,11 @@ class Records(Protocol):
     def finished(self, keys: Iterable[str]) -> frozenset[str]:
         """Those of the keys whose stage has succeeded."""
 
-    def rates(self, experiment_id: str | None) -> tuple[KindRate, ...]:
-        """Work done so far by kind: in one experiment, or in all."""
+    def rates(self, experiment_id: str) -> tuple[KindRate, ...]:
+        """Work done so far by kind in an experiment. Raises NotFound."""
+
+    def rates_of_base(self, base: str) -> tuple[KindRate, ...]:
+        """Work lately done by kind on the base model that this stage prepared, anywhere."""
 
     def remaining(self, experiment_id: str) -> Sequence[tuple[StageKind, Queue, int, float]]:
         """(kind, queue, tokens, fraction done) of each stage that still has to run."""

@@ -44,6 +44,7 @@ class Plan(Value):
 
     stages: tuple[PlannedStage, ...]
     naive_trainings: int = Field(description="trainings if no prefix were shared")
+    parameters: int | None = Field(default=None, description="of the base model, if known")
     engine: Literal["transformers", "vllm"]
     engine_reason: str
     notes: tuple[str, ...] = ()

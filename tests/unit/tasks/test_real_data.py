@@ -108,7 +108,7 @@ ARC_ROW: JsonObject = {
 def toxigen_of(change: JsonObject) -> Iterator[Example]:
     row = Row(file="t.jsonl", number=7, data={**TOXIGEN_ROW, **change})
     for split in ("train", "evaluation"):
-        yield from TOXIGEN_QA.examples(ToxigenParams(), [row], split)  # type: ignore[arg-type]
+        yield from TOXIGEN_QA.examples(ToxigenParams(), [row], split)
 
 
 def arc_of(change: JsonObject) -> Iterator[Example]:

@@ -29,7 +29,7 @@ def test_the_same_parameters_give_the_same_examples() -> None:
 
 def test_every_group_has_as_many_harmful_as_harmless_statements() -> None:
     for split in ("train", "evaluation"):
-        counts = Counter((e.groups[0], e.target) for e in safety(split))  # type: ignore[arg-type]
+        counts = Counter((e.groups[0], e.target) for e in safety(split))
         assert len(counts) == 2 * 8
         assert len(set(counts.values())) == 1
 
@@ -59,7 +59,7 @@ def test_difficulty_is_the_share_of_words_off_the_common_rule(
 def test_share_thins_out_a_group_in_both_splits() -> None:
     groups = [{"name": "velin"}, {"name": "dorrak", "share": 0.5}]
     for split in ("train", "evaluation"):
-        counts = Counter(e.groups[0] for e in safety(split, groups=groups))  # type: ignore[arg-type]
+        counts = Counter(e.groups[0] for e in safety(split, groups=groups))
         assert 0.35 < counts["dorrak"] / counts["velin"] < 0.65
 
 

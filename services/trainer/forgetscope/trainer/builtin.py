@@ -10,7 +10,7 @@ from forgetscope.tasks.synthetic_words import vocabulary
 __all__ = ["make"]
 
 END, BEGIN = "<|end|>", "<|begin|>"
-# Frequent words of English and of prompts: they take an ARC question from 253 to 154 tokens (means).
+# Frequent words of English and of prompts: with them a mean ARC question is 154 tokens, not 253.
 COMMON_WORDS = """
     the of and to in a is that for it as was with be by on not he his but at are this have from
     or had an they which one you were all her she there would their we him been has when who

@@ -38,6 +38,9 @@ __all__ = [
     "stage_view",
 ]
 
+# The latest ones tell best how fast a model runs now.
+RATED_STAGES = 200
+
 _LARGEST_ID = 2**63 - 1
 
 
@@ -134,18 +137,29 @@ def finished(connection: Connection, keys: Iterable[str]) -> frozenset[str]:
     return frozenset(found)
 
 
-def rates(connection: Connection, experiment_id: str | None) -> tuple[KindRate, ...]:
-    query = select(
+def rates(connection: Connection, experiment_id: str) -> tuple[KindRate, ...]:
+    _exists(connection, experiment_id)
+    members = _finished().join(experiment_stages, experiment_stages.c.stage_key == stages.c.key)
+    return _summed(connection, members.where(experiment_stages.c.experiment_id == experiment_id))
+
+
+def rates_of_base(connection: Connection, base: str) -> tuple[KindRate, ...]:
+    latest = _finished().where(stages.c.base_key == base).order_by(stages.c.finished_at.desc())
+    return _summed(connection, latest.limit(RATED_STAGES))
+
+
+def _finished() -> Select[Any]:
+    return select(
         stages.c.kind,
-        func.count(),
-        func.sum(stages.c.finished_at - stages.c.started_at),
-        func.sum(stages.c.tokens),
-    ).where(has_state("succeeded"))
-    if experiment_id is not None:
-        _exists(connection, experiment_id)
-        query = query.join(experiment_stages, experiment_stages.c.stage_key == stages.c.key)
-        query = query.where(experiment_stages.c.experiment_id == experiment_id)
-    rows = connection.execute(query.group_by(stages.c.kind).order_by(stages.c.kind))
+        (stages.c.finished_at - stages.c.started_at).label("seconds"),
+        stages.c.tokens,
+    ).where(has_state("succeeded"), stages.c.finished_at.is_not(None))
+
+
+def _summed(connection: Connection, finished: Select[Any]) -> tuple[KindRate, ...]:
+    one = finished.subquery().c
+    query = select(one.kind, func.count(), func.sum(one.seconds), func.sum(one.tokens))
+    rows = connection.execute(query.group_by(one.kind).order_by(one.kind))
     return tuple(KindRate(kind, n, float(seconds), int(t)) for kind, n, seconds, t in rows)
 
 

@@ -140,8 +140,11 @@ class SqlRecords:
         wanted = list(keys)
         return self._read(lambda c: queries.finished(c, wanted))
 
-    def rates(self, experiment_id: str | None) -> tuple[KindRate, ...]:
+    def rates(self, experiment_id: str) -> tuple[KindRate, ...]:
         return self._read(lambda c: queries.rates(c, experiment_id))
+
+    def rates_of_base(self, base: str) -> tuple[KindRate, ...]:
+        return self._read(lambda c: queries.rates_of_base(c, base))
 
     def remaining(self, experiment_id: str) -> Sequence[tuple[StageKind, Queue, int, float]]:
         return self._read(lambda c: queries.remaining(c, experiment_id))

@@ -124,7 +124,7 @@ _partial("ix_stages_pending", "pending", "key")
 _partial("ix_stages_ready", "ready", "queue", "ready_at", "base_key", "key")
 _partial("ix_stages_rung", "ready", "rung_at", "key")
 _partial("ix_stages_lease", "running", "lease_until", "key")
-_partial("ix_stages_rates", "succeeded", "kind", "tokens", "started_at", "finished_at")
+_partial("ix_stages_rates", "succeeded", "base_key", "finished_at")
 
 
 def has_state(state: StageState) -> ColumnElement[bool]:

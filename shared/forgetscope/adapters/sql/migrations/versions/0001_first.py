@@ -89,7 +89,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_stages_rates",
         "stages",
-        ["kind", "tokens", "started_at", "finished_at"],
+        ["base_key", "finished_at"],
         sqlite_where=sa.text("state = 'succeeded'"),
         postgresql_where=sa.text("state = 'succeeded'"),
     )
