@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forgetscope.core.plan import Facts, TaskFacts, build_plan, resolve_training
+from forgetscope.core.plan import Facts, TaskFacts, build_plan
+from forgetscope.core.training import resolve_training
 from forgetscope.schema.errors import InvalidSpec, PlanTooLarge, UnknownName
 from forgetscope.schema.experiment import ExperimentSpec
 from forgetscope.schema.plan import Plan
@@ -30,6 +31,7 @@ def facts(**changes: Any) -> Facts:
     values: dict[str, Any] = {
         "model_fingerprint": "model",
         "model_parameters": 1000,
+        "model_head_size": 32,
         "model_note": None,
         "tasks": tasks,
         "accelerator": "cpu",
@@ -137,6 +139,16 @@ def test_a_wrong_method_parameter_is_refused() -> None:
 def test_an_explosion_is_refused_with_its_count() -> None:
     with pytest.raises(PlanTooLarge, match=r"\d+ stages; the limit is 50"):
         build_plan(spec(chains={"generate": "all_ordered_pairs"}), facts(max_stages=50))
+
+
+def test_the_engine_is_chosen_when_the_plan_is_made_and_is_part_of_the_key() -> None:
+    both = frozenset({"transformers", "vllm"})
+    small = build_plan(spec(), facts(engines=both))
+    large = build_plan(spec(), facts(engines=both, model_parameters=7 * 10**9))
+    odd = build_plan(spec(), facts(engines=both, model_parameters=7 * 10**9, model_head_size=8))
+    assert (small.engine, large.engine, odd.engine) == ("transformers", "vllm", "transformers")
+    assert set(of_kind(small, "evaluate")).isdisjoint(of_kind(large, "evaluate"))
+    assert of_kind(small, "train") == of_kind(large, "train")
 
 
 def test_pairs_need_both_kinds() -> None:

@@ -68,12 +68,13 @@ def demo(
 
 @contextmanager
 def _server(home: Path) -> Iterator[str]:
-    """`forgetscope up` in a process group of its own, on a free port; stopped at the end."""
+    """The platform in a process group of its own, on a free port; stopped at the end, and by itself
+    when this process is killed: its standard input closes."""
     home.mkdir(parents=True, exist_ok=True)
     port = _free_port()
     with (home / "up.log").open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "forgetscope.cli.main", "up"],
+            [sys.executable, "-m", "forgetscope.wiring", "up"],
             env={
                 **os.environ,
                 "FORGETSCOPE_WIRING": "embedded",
@@ -81,7 +82,7 @@ def _server(home: Path) -> Iterator[str]:
                 "FORGETSCOPE_HOST": "127.0.0.1",
                 "FORGETSCOPE_PORT": str(port),
             },
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,
             start_new_session=True,

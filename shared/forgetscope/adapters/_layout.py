@@ -14,6 +14,7 @@ __all__ = [
     "Folder",
     "Shapes",
     "count",
+    "head_size",
     "json_object",
     "model_files",
     "require_safe",
@@ -120,6 +121,16 @@ def json_object(folder: Folder, name: str) -> JsonObject:
             f"{name} is not a JSON object of at most {_JSON_BYTES} bytes", where=folder.where
         )
     return value
+
+
+def head_size(folder: Folder) -> int | None:
+    """Width of one attention head, where the configuration tells."""
+    config = json_object(folder, "config.json")
+    size = config.get("head_dim")
+    width, heads = config.get("hidden_size"), config.get("num_attention_heads")
+    if not isinstance(size, int) and isinstance(width, int) and isinstance(heads, int) and heads:
+        size = width // heads
+    return size if isinstance(size, int) else None
 
 
 def tensors(folder: Folder, weights: list[str]) -> Shapes:

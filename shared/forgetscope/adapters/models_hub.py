@@ -5,7 +5,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from forgetscope.adapters._bytes import DigestCache
-from forgetscope.adapters._layout import FILES, count, model_files, require_safe, tensors
+from forgetscope.adapters._layout import (
+    FILES,
+    count,
+    head_size,
+    model_files,
+    require_safe,
+    tensors,
+)
 from forgetscope.adapters.models_files import LocalFolder, copy_files
 from forgetscope.ports.models import ModelFacts
 from forgetscope.schema.errors import InvalidInput, Unavailable, UnknownName, UnsafeWeights
@@ -40,7 +47,8 @@ class HubModels:
         if cached is None:
             return self._ask(ref)
         weights, _ = model_files(cached)
-        return ModelFacts(_fingerprint(ref), count(tensors(cached, weights)))
+        parameters = count(tensors(cached, weights))
+        return ModelFacts(_fingerprint(ref), parameters, head_size=head_size(cached))
 
     def materialise(self, ref: HubModel, folder: Path) -> None:
         snapshot = self._cached(ref)

@@ -31,6 +31,7 @@ def plan_experiment(platform: Platform, spec: ExperimentSpec) -> Plan:
     facts = Facts(
         model_fingerprint=model.fingerprint,
         model_parameters=model.parameters,
+        model_head_size=model.head_size,
         model_note=model.note,
         tasks={
             use.id: data_facts(use, platform.rows, where=f"/tasks/{i}")

@@ -10,13 +10,13 @@ from typing import Literal, NamedTuple
 
 from forgetscope.core.engines import choose_engine
 from forgetscope.core.identity import stage_key
-from forgetscope.core.methods import METHODS
+from forgetscope.core.training import resolve_training
 from forgetscope.schema.base import JsonObject
 from forgetscope.schema.errors import InvalidSpec, PlanTooLarge
-from forgetscope.schema.experiment import ChainGenerator, ExperimentSpec, TrainingSpec
+from forgetscope.schema.experiment import ChainGenerator, ExperimentSpec
 from forgetscope.schema.plan import Plan, PlannedStage, Queue, StageKind, StageLabel
 
-__all__ = ["Facts", "TaskFacts", "build_plan", "chains_of", "resolve_training"]
+__all__ = ["Facts", "TaskFacts", "build_plan", "chains_of"]
 
 QUEUES: Mapping[StageKind, Queue] = {
     "prepare_model": "train",
@@ -25,20 +25,6 @@ QUEUES: Mapping[StageKind, Queue] = {
     "evaluate": "evaluate",
     "analyse": "analyse",
     "report": "analyse",
-}
-
-# METHOD.md section 3 where it names a value; the others are those of the transformers trainer.
-TRAINING_DEFAULTS: JsonObject = {
-    "batch_size": 32,
-    "epochs": 3.0,
-    "weight_decay": 0.0,
-    "warmup_ratio": 0.0,
-    "max_grad_norm": 1.0,
-    "max_length": 1024,
-    "batching": "length_grouped",
-    "dtype": "float32",
-    "attention": "sdpa",
-    "gradient_checkpointing": False,
 }
 
 # A backward pass costs about two forward passes (Kaplan et al. 2020, arXiv 2001.08361, table 1).
@@ -62,6 +48,7 @@ class Facts(NamedTuple):
 
     model_fingerprint: str
     model_parameters: int | None
+    model_head_size: int | None
     model_note: str | None
     tasks: Mapping[str, TaskFacts]
     accelerator: Literal["cpu", "cuda"]
@@ -96,30 +83,6 @@ def chains_of(spec: ExperimentSpec, kinds: Mapping[str, str]) -> tuple[tuple[str
     return tuple(chains)
 
 
-def resolve_training(training: TrainingSpec, task: str, position: int) -> JsonObject:
-    """Every value of one training stage: defaults, then the spec, then overrides in order.
-
-    Raises UnknownName for the method, InvalidSpec for its parameters.
-    """
-    values: JsonObject = dict(TRAINING_DEFAULTS)
-    layers = [training.model_dump(exclude={"overrides"}, exclude_none=True)]
-    for override in training.overrides:
-        if override.task in (None, task) and override.position in (None, position):
-            layers.append(override.values.model_dump(exclude_none=True))
-    choice: JsonObject = {"name": "full", "params": {}}
-    for layer in layers:
-        chosen = layer.pop("method", None)
-        if isinstance(chosen, dict):
-            choice = chosen
-        values.update(layer)
-    method = METHODS.get(str(choice["name"]))
-    values["method"] = method.name
-    values["method_params"] = method.resolve(choice["params"])
-    values.setdefault("learning_rate", method.default_learning_rate)
-    values.setdefault("micro_batch_size", values["batch_size"])
-    return values
-
-
 def build_plan(spec: ExperimentSpec, facts: Facts) -> Plan:
     """The stages of an experiment, inputs before users.
 
@@ -131,6 +94,7 @@ def build_plan(spec: ExperimentSpec, facts: Facts) -> Plan:
     engine, engine_reason = choose_engine(
         spec.evaluation.engine,
         parameters=facts.model_parameters,
+        head_size=facts.model_head_size,
         accelerator=facts.accelerator,
         available=facts.engines,
     )

@@ -11,12 +11,14 @@ __all__ = ["ModelFacts", "Models"]
 class ModelFacts(NamedTuple):
     """`fingerprint` changes whenever the weights, the tokenizer or the configuration do.
 
-    `parameters` is None where it cannot be known before download, with the reason in `note`.
+    `parameters` and `head_size` (of attention) are None where they cannot be known before
+    download, with the reason in `note`.
     """
 
     fingerprint: str
     parameters: int | None
     note: str | None = None
+    head_size: int | None = None
 
 
 class Models(Protocol):
