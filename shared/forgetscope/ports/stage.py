@@ -17,9 +17,13 @@ __all__ = ["Machine", "StageFunction", "StageIO", "Work"]
 
 
 class Machine(NamedTuple):
-    """Operational settings of the worker: none of them changes a result."""
+    """Operational settings of the worker: none of them changes what a result means.
+
+    Threads and `processes` (that train one model together) can change the last bits of sums.
+    """
 
     device: str = "cpu"
+    processes: int = 1
     threads: int = 1
     batch_tokens: int = 8192
     resume_seconds: float = 30.0

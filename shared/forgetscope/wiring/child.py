@@ -8,6 +8,7 @@ import mimetypes
 import os
 import queue
 import shutil
+import signal
 import sys
 import tempfile
 import threading
@@ -166,6 +167,7 @@ def main(service: Queue, out_fd: int) -> None:
     store = build_store(settings)
     machine = Machine(
         device=settings.accelerator,
+        processes=settings.train_processes,
         threads=settings.torch_threads,
         batch_tokens=settings.batch_tokens,
         resume_seconds=settings.resume_seconds,
@@ -190,7 +192,8 @@ def main(service: Queue, out_fd: int) -> None:
 def _listen(orders: "queue.Queue[bytes]") -> None:
     for line in sys.stdin.buffer:
         orders.put(line)
-    os._exit(0)  # the worker is gone: so are we, in whatever we are
+    # The worker is gone: so are we, in whatever we are, with everything we started.
+    os.killpg(os.getpgrp(), signal.SIGKILL)
 
 
 if __name__ == "__main__":

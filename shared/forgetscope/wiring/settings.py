@@ -57,6 +57,9 @@ class Settings(BaseSettings):
     torch_threads: int = Field(
         default=1, ge=1, description="fixed, because the number can change the last bits of a sum"
     )
+    train_processes: int = Field(
+        default=1, ge=1, description="that train one model together on one host, one per GPU"
+    )
     batch_tokens: int = Field(default=8192, ge=64, description="tokens per scoring batch")
     resume_seconds: float = Field(default=30, gt=0, description="between resumable checkpoints")
     cache_gib: float = Field(default=100, gt=0, description="a worker's cache of input files")

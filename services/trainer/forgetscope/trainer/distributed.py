@@ -1,13 +1,13 @@
 """One process, or several that share a model by torch's fully sharded data parallelism (FSDP2).
 
-The recipe speaks to `Processes` and does not know which it has. Launch several with `torchrun` or
-`accelerate launch`: both tell each process its place. What has been tried: one process, and the
-sharded path as two CPU processes. It has not been run on several GPUs. Sharded runs write no
-points to resume from: they start again after an interruption.
+The recipe speaks to `Processes` and does not know which it has; `trainer.launch` starts several.
+What has been tried: one process, and the sharded path as two processes on a CPU. It has not been
+run on several GPUs. Sharded runs write no points to resume from: they start again after an
+interruption.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 import torch
 from torch import Tensor, distributed, nn
@@ -16,9 +16,20 @@ from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
 from torch.nn.utils import clip_grad_norm_
 
-__all__ = ["Alone", "Processes", "Sharded", "clip_gradients", "processes"]
+__all__ = ["ALONE", "Alone", "Place", "Processes", "Sharded", "clip_gradients", "processes"]
 
 T = TypeVar("T")
+
+
+class Place(NamedTuple):
+    """Which of how many processes, and the file by which they find each other."""
+
+    rank: int
+    size: int
+    rendezvous: str
+
+
+ALONE = Place(0, 1, "")
 
 
 class Processes(Protocol):
@@ -66,13 +77,17 @@ class Alone:
 class Sharded:
     """Each class of module named in `layers` is gathered for its own forward and backward pass."""
 
-    def __init__(self, device: str, layers: Iterable[str]) -> None:
-        distributed.init_process_group("nccl" if device == "cuda" else "gloo")
-        self.rank = distributed.get_rank()
-        self.size = distributed.get_world_size()
+    def __init__(self, place: Place, device: str, layers: Iterable[str]) -> None:
+        self.rank, self.size = place.rank, place.size
         self._layers = frozenset(layers)
         if device == "cuda":
-            torch.cuda.set_device(distributed.get_node_local_rank())
+            torch.cuda.set_device(place.rank)
+        distributed.init_process_group(
+            "nccl" if device == "cuda" else "gloo",
+            init_method=place.rendezvous,
+            rank=place.rank,
+            world_size=place.size,
+        )
         self._mesh = init_device_mesh(device, (self.size,))
 
     def shard(self, module: nn.Module) -> None:
@@ -101,9 +116,9 @@ class Sharded:
         distributed.destroy_process_group()
 
 
-def processes(world_size: int, device: str, layers: Iterable[str]) -> Processes:
-    """Sharded when the launcher started several processes, else alone."""
-    return Sharded(device, layers) if world_size > 1 else Alone()
+def processes(place: Place, device: str, layers: Iterable[str]) -> Processes:
+    """Sharded among several processes, else alone."""
+    return Sharded(place, device, layers) if place.size > 1 else Alone()
 
 
 def clip_gradients(parameters: Iterable[Tensor], max_norm: float | None) -> float:

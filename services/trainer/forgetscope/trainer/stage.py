@@ -10,10 +10,8 @@ from forgetscope.schema.base import JsonObject
 __all__ = ["stages"]
 
 
-def stages(
-    models: Models, *, clock: Callable[[], float] = time.monotonic, world_size: int = 1
-) -> StageTable:
-    """The stage functions by kind. `world_size`: processes that the launcher started."""
+def stages(models: Models, *, clock: Callable[[], float] = time.monotonic) -> StageTable:
+    """The stage functions by kind."""
 
     def prepare_model(work: Work, io: StageIO) -> JsonObject:
         from forgetscope.trainer.base_model import run_prepare_model
@@ -21,8 +19,12 @@ def stages(
         return run_prepare_model(work, io, models)
 
     def train(work: Work, io: StageIO) -> JsonObject:
+        if io.machine.processes > 1:
+            from forgetscope.trainer.launch import run_together
+
+            return run_together(work, io, clock=clock)
         from forgetscope.trainer.train import run_train
 
-        return run_train(work, io, clock=clock, world_size=world_size)
+        return run_train(work, io, clock=clock)
 
     return {"prepare_model": prepare_model, "train": train}

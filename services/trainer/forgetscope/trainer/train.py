@@ -13,7 +13,7 @@ from forgetscope.schema.base import JsonObject
 from forgetscope.schema.errors import InvalidInput, UnknownName
 from forgetscope.schema.example import Example
 from forgetscope.trainer.batches import encode_examples
-from forgetscope.trainer.distributed import processes
+from forgetscope.trainer.distributed import ALONE, Place, processes
 from forgetscope.trainer.methods import METHODS, Source
 from forgetscope.trainer.params import TrainParams
 from forgetscope.trainer.recipe import train
@@ -22,7 +22,7 @@ __all__ = ["run_train"]
 
 
 def run_train(
-    work: Work, io: StageIO, *, clock: Callable[[], float], world_size: int = 1
+    work: Work, io: StageIO, *, clock: Callable[[], float], place: Place = ALONE
 ) -> JsonObject:
     """Inputs: base, data, and parent from the second stage on. Output: see `trainer.methods`, and
     `losses.jsonl`. Raises as `recipe.train` and the methods do."""
@@ -43,7 +43,7 @@ def run_train(
         tuning = method(source, params.method_params)
         trainable = sum(p.numel() for p in tuning.model.parameters() if p.requires_grad)
         layers = getattr(tuning.model, "_no_split_modules", None) or ()
-        group = processes(world_size, io.machine.device, layers)
+        group = processes(place, io.machine.device, layers)
         steps = train(tuning.model, items, params, io, seed=work.seed, clock=clock, processes=group)
         gathered = group.gather(tuning.model)
         group.close()
