@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo demo-real test check servers format openapi bench clean
+.PHONY: help demo demo-real test check compose servers format openapi clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -16,7 +16,7 @@ demo: $(VENV)/.demo ## set up and run the demo: a chain in both orders, over HTT
 demo-real: $(VENV)/.demo ## the same on real data: ToxiGenQA and ARC
 	$(BIN)/forgetscope demo --spec examples/real-data.yaml
 
-test: $(VENV)/.test servers ## set up everything, start real servers, run all tests
+test: check compose servers ## set up everything, check, and run all tests on real servers
 	$(BIN)/python -m pytest
 
 check: $(VENV)/.test ## formatting, lint, types, import rules
@@ -24,6 +24,9 @@ check: $(VENV)/.test ## formatting, lint, types, import rules
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+compose: ## validate the compose files with the real program (Debian)
+	deploy/dev/compose-check.sh
 
 format: $(VENV)/.test ## format and fix what can be fixed
 	$(BIN)/ruff format .

@@ -63,7 +63,12 @@ def running_gateway(
     home: Path, port: int = 0, max_body_bytes: int = MAX_BODY_BYTES
 ) -> Iterator[Gateway]:
     (home / "data").mkdir(exist_ok=True)
-    settings = Settings(home_dir=home, data_dir=home / "data", engines="transformers")
+    settings = Settings(
+        home_dir=home,
+        data_dir=home / "data",
+        engines="transformers",
+        hub_offline=True,  # tests reach this machine only
+    )
     migrate_records(settings)
     platform = build_platform(settings)
     app = create_app(platform, version="0.0.0", wiring="embedded", max_body_bytes=max_body_bytes)

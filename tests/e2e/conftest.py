@@ -11,6 +11,8 @@ class Embedded:
 
     def __init__(self, folder: "pytest.TempPathFactory", **environment: str) -> None:
         self.home = folder.mktemp("embedded")
+        self.models = self.home / "models"
+        self.models.mkdir()
         port = free_port()
         self.client = Client(f"http://127.0.0.1:{port}")
         self.service = Service(
@@ -22,6 +24,7 @@ class Embedded:
                 "FORGETSCOPE_RESUME_SECONDS": "0.5",
                 "FORGETSCOPE_LEASE_SECONDS": "5",
                 "FORGETSCOPE_POLL_SECONDS": "0.5",
+                "FORGETSCOPE_ALLOWED_ROOTS": str(self.models),
                 **environment,
             },
             log=self.home / "up.log",

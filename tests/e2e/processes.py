@@ -48,6 +48,7 @@ class Service:
                 "FORGETSCOPE_DATA_DIR", str(PROJECT.parent / "shared" / "data")
             ),
             "FORGETSCOPE_LOG_LEVEL": "info",
+            "FORGETSCOPE_HUB_OFFLINE": "true",
             **environment,
         }
         self.process = self._start()

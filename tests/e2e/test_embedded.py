@@ -3,13 +3,12 @@
 import subprocess
 import sys
 import time
-from typing import Any
 
 import pytest
 from e2e.conftest import Embedded
 from e2e.processes import SPEC, alive, finish, keys, ready, running, wait_for
 
-from forgetscope.client import ClientError, NotFound
+from forgetscope.client import NotFound
 from forgetscope.schema.base import JsonObject
 
 pytestmark = pytest.mark.timeout(600)
@@ -137,31 +136,3 @@ def test_nothing_is_left_when_the_platform_is_killed(
         wait_for("all are gone", lambda: not any(alive(p) for p in pids), seconds=30)
     finally:
         platform.stop()
-
-
-BAD: dict[str, tuple[dict[str, Any], str]] = {
-    "unknown task": (
-        {"tasks": ["synthetic_safty"], "chains": [["synthetic_safty"]]},
-        "synthetic_safety",
-    ),
-    "unknown model": ({"model": {"source": "builtin", "name": "tinny"}}, "tiny"),
-    "unknown key": ({"sedes": [1]}, "sedes"),
-    "empty chain": ({"chains": [[]]}, "chains"),
-    "duplicate chain": ({"chains": [["synthetic_safety"], ["synthetic_safety"]]}, "more than once"),
-    "foreign task in a chain": ({"chains": [["arc"]]}, "arc"),
-    "path outside the roots": ({"model": {"source": "local", "path": "/etc"}}, "root"),
-    "explosion": (
-        {"seeds": list(range(100)), "chains": [["synthetic_safety"] * n for n in range(1, 16)]},
-        "limit",
-    ),
-}
-
-
-@pytest.mark.parametrize("case", BAD)
-def test_bad_input_is_answered_at_submit_and_leaves_no_trace(embedded: Embedded, case: str) -> None:
-    change, words = BAD[case]
-    before = [e.id for e in embedded.client.list()]
-    with pytest.raises(ClientError) as error:
-        embedded.client.submit(SPEC | change)
-    assert words in str(error.value)
-    assert [e.id for e in embedded.client.list()] == before

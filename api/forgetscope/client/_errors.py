@@ -44,7 +44,11 @@ class Answered(ClientError):
     """The server refused."""
 
     def __init__(self, problem: Problem) -> None:
-        faults = [f"{item.pointer}: {item.detail}" for item in problem.errors]
+        faults = [
+            f"{item.pointer}: {item.detail}"
+            for item in problem.errors
+            if item.detail not in problem.detail
+        ]
         super().__init__(" ".join(filter(None, [problem.detail, *faults, problem.hint])))
         self.problem = problem
 

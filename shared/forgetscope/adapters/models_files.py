@@ -74,7 +74,7 @@ class FileModels:
             raise PathNotAllowed(
                 "models are read only from below the model folders of the server",
                 where=path,
-                hint="Move the model there, or have the administrator allow its folder.",
+                hint="Move it there, or name its folder in FORGETSCOPE_ALLOWED_ROOTS there.",
             )
         for place in allowed:
             if place.is_dir():
