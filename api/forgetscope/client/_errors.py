@@ -44,12 +44,8 @@ class Answered(ClientError):
     """The server refused."""
 
     def __init__(self, problem: Problem) -> None:
-        faults = [
-            f"{item.pointer}: {item.detail}"
-            for item in problem.errors
-            if item.detail not in problem.detail
-        ]
-        super().__init__(" ".join(filter(None, [problem.detail, *faults, problem.hint])))
+        faults = [f"{item.pointer}: {item.detail}" for item in problem.errors]
+        super().__init__(" ".join(filter(None, [*(faults or [problem.detail]), problem.hint])))
         self.problem = problem
 
     def __reduce__(self) -> tuple[type["Answered"], tuple[Problem]]:
