@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo demo-real test check compose servers format openapi clean
+.PHONY: help demo demo-real test check compose servers format openapi bench clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -31,6 +31,9 @@ compose: ## validate the compose files with the real program (Debian)
 format: $(VENV)/.test ## format and fix what can be fixed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.test ## time the gateway's reads with few and with 100,000 stages
+	$(BIN)/python benchmarks/lists.py
 
 openapi: $(VENV)/.test ## rewrite the reviewed OpenAPI snapshot
 	$(BIN)/python -m forgetscope.api.openapi > tests/api/openapi.json
