@@ -29,28 +29,29 @@ from forgetscope.wiring.wires import build_platform, migrate_records
 
 CONSOLE = Console()
 TASK = "synthetic_safety"
+STAGES_EACH = 64
+PAGE = 50
 
 
 def spec_of(number: int) -> ExperimentSpec:
-    """One chain of 16 stages over seeds of its own: about 1440 stages that nobody else has."""
+    """One chain of 16 stages over two seeds of its own: 64 stages that nobody else has."""
     return ExperimentSpec.model_validate(
         {
             "name": f"experiment {number}",
             "tasks": [{"name": TASK, "train_examples": 32, "evaluation_examples": 32}],
             "chains": [[TASK] * 16],
-            "seeds": list(range(number * 45, number * 45 + 45)),
+            "seeds": [2 * number, 2 * number + 1],
         }
     )
 
 
 def grow(platform: Platform, stages: int) -> tuple[str, int]:
     """Submit until so many stages are recorded. Returns the last experiment and the number."""
-    count, experiment_id = 0, ""
-    size = len(spec_of(0).seeds) * 16 * 2
-    for number in track(range(max(1, -(-stages // size))), "submitting", console=CONSOLE):
+    experiments = -(-stages // STAGES_EACH)
+    experiment_id = ""
+    for number in track(range(experiments), "submitting", console=CONSOLE):
         experiment_id, _ = submit(platform, spec_of(number))
-        count += sum(platform.records.experiment(experiment_id).stages.values())
-    return experiment_id, count
+    return experiment_id, experiments * STAGES_EACH
 
 
 def times(home: Path, stages: int, requests: int) -> tuple[int, dict[str, float]]:
@@ -66,11 +67,11 @@ def times(home: Path, stages: int, requests: int) -> tuple[int, dict[str, float]
         .key
     )
     reads = {
-        "list of experiments": "/v1/experiments?limit=50",
-        "list, by state": "/v1/experiments?state=queued&limit=50",
+        "list of experiments": f"/v1/experiments?limit={PAGE}",
+        "list, by state": f"/v1/experiments?state=queued&limit={PAGE}",
         "one experiment": root,
-        "its stages": f"{root}/stages?limit=50",
-        "its stages, by kind": f"{root}/stages?kind=evaluate&limit=50",
+        "its stages": f"{root}/stages?limit={PAGE}",
+        "its stages, by kind": f"{root}/stages?kind=evaluate&limit={PAGE}",
         "one stage": f"{root}/stages/{key}",
     }
     app = create_app(platform, version="bench", wiring="embedded", max_body_bytes=1 << 20)
@@ -102,7 +103,7 @@ def main() -> None:
     arguments = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="forgetscope-bench-"))
     try:
-        few, small = times(folder / "small", 1, arguments.requests)
+        few, small = times(folder / "small", PAGE * STAGES_EACH, arguments.requests)
         many, large = times(folder / "large", arguments.stages, arguments.requests)
     finally:
         shutil.rmtree(folder)
