@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -139,6 +140,28 @@ def test_killed_anywhere_the_experiment_ends_in_the_same_bytes(
     services["evaluate"].kill()
     services["evaluate"].restart()
 
+    finish(client, experiment_id, seconds=400)
+    assert digests(client, experiment_id) == digests(embedded.client, undisturbed)
+
+
+def test_database_broker_and_store_may_die_while_it_runs(
+    distributed: Distributed,
+    embedded: Embedded,
+    undisturbed: str,
+    postgres: Postgres,
+    rabbitmq: RabbitMQ,
+    s3: CephGateway,
+) -> None:
+    client = distributed.client
+    experiment_id = client.submit(SPEC)
+    wait_for("it trains", lambda: _progressed(client, experiment_id))
+    # Quorum queues of RabbitMQ 3.10 do not survive a kill within their first seconds.
+    time.sleep(5)
+    for server in (postgres, rabbitmq, s3):
+        server.kill()
+        time.sleep(2)
+        server.start()
+        wait_for("the gateway is ready again", lambda: ready(client), seconds=60)
     finish(client, experiment_id, seconds=400)
     assert digests(client, experiment_id) == digests(embedded.client, undisturbed)
 
