@@ -153,7 +153,7 @@ def _run(order: Order, table: StageTable, io: ProcessIO, say: Callable[[Value], 
     say(DoneWord(manifest=io.stored(io.output, dict(meta))))
 
 
-def main(service: Queue, out_fd: int) -> None:
+def main(service: Queue, slot: str, out_fd: int) -> None:
     """Serve orders until standard input closes."""
     settings = Settings()
     configure_logs(settings.log_level)
@@ -174,11 +174,13 @@ def main(service: Queue, out_fd: int) -> None:
     )
     work_dir = settings.home_dir.resolve() / "work"
     work_dir.mkdir(parents=True, exist_ok=True)
-    cache = InputCache(work_dir / f"inputs-{service}", store, settings.cache_gib)
+    for left_by_a_kill in work_dir.glob(f"{slot}-*"):
+        shutil.rmtree(left_by_a_kill, ignore_errors=True)
+    cache = InputCache(work_dir / f"inputs-{slot}", store, settings.cache_gib)
     table = stage_table(service, settings, store)
     while True:
         order = read_order(orders.get())
-        folder = Path(tempfile.mkdtemp(prefix=f"{service}-{os.getpid()}-", dir=work_dir))
+        folder = Path(tempfile.mkdtemp(prefix=f"{slot}-{os.getpid()}-", dir=work_dir))
         try:
             _run(order, table, ProcessIO(order, store, cache, folder, machine, say=say), say)
         except Exception as error:  # noqa: BLE001 - whatever a stage raises is its outcome
@@ -197,4 +199,4 @@ def _listen(orders: "queue.Queue[bytes]") -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))  # type: ignore[arg-type]
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))  # type: ignore[arg-type]

@@ -24,11 +24,12 @@ class ProcessRunner:
     """Runs stages of one service in a child that stays warm (imports, a loaded model).
 
     Killing the whole group is how a stage is cancelled; an out-of-memory kill of the child leaves
-    the worker alive. The child writes its log to `log_path`.
+    the worker alive. The child writes its log to `log_path`; `slot` names its cache.
     """
 
-    def __init__(self, service: Queue, log_path: Path) -> None:
+    def __init__(self, service: Queue, slot: str, log_path: Path) -> None:
         self._service = service
+        self._slot = slot
         self._log_path = log_path
         self._process: subprocess.Popen[bytes] | None = None
         self._lines: queue.Queue[bytes | None] = queue.Queue()
@@ -66,7 +67,14 @@ class ProcessRunner:
         read_fd, write_fd = os.pipe()
         with self._log_path.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own module
-                [sys.executable, "-m", "forgetscope.wiring.child", self._service, str(write_fd)],
+                [
+                    sys.executable,
+                    "-m",
+                    "forgetscope.wiring.child",
+                    self._service,
+                    self._slot,
+                    str(write_fd),
+                ],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,

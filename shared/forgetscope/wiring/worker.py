@@ -16,6 +16,7 @@ from forgetscope.schema.plan import Queue
 from forgetscope.wiring.logs import configure_logs
 from forgetscope.wiring.process_runner import ProcessRunner
 from forgetscope.wiring.settings import Settings
+from forgetscope.wiring.slots import worker_slot
 from forgetscope.wiring.wires import build_platform
 
 __all__ = ["run_worker", "worker_is_alive"]
@@ -33,19 +34,26 @@ def run_worker(queue: Queue, settings: Settings) -> None:
     only task rings the bell.
     """
     configure_logs(settings.log_level)
-    worker = f"{socket.gethostname()}-{os.getpid()}"
-    structlog.contextvars.bind_contextvars(service=queue, worker=worker)
+    home = settings.home_dir.resolve()
+    with worker_slot(home, queue) as slot:
+        worker = f"{socket.gethostname()}-{os.getpid()}"
+        structlog.contextvars.bind_contextvars(service=queue, worker=worker)
+        log.info("worker.started", wiring=settings.wiring)
+        _run(queue, slot, worker, settings)
+        log.info("worker.stopped")
+
+
+def _run(queue: Queue, slot: str, worker: str, settings: Settings) -> None:
+    home = settings.home_dir.resolve()
     bell, stop = threading.Event(), threading.Event()
     platform = build_platform(settings)
-    log_path = settings.home_dir.resolve() / "logs" / f"{queue}-stages.log"
-    runner = ProcessRunner(queue, log_path)
+    runner = ProcessRunner(queue, slot, home / "logs" / f"{slot}-stages.log")
     beat = _alive_file(queue, settings)
     beat.parent.mkdir(parents=True, exist_ok=True)
 
     def loop() -> None:
         work(platform, queue, worker, runner, bell=bell, stop=stop, alive=beat.touch)
 
-    log.info("worker.started", wiring=settings.wiring)
     if settings.wiring == "embedded":
 
         def ask_to_stop(_signal: int, _frame: FrameType | None) -> None:
@@ -57,7 +65,6 @@ def run_worker(queue: Queue, settings: Settings) -> None:
         loop()
     else:
         _serve_celery(queue, settings, worker, bell=bell, stop=stop, loop=loop)
-    log.info("worker.stopped")
 
 
 def _serve_celery(
