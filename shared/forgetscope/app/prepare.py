@@ -5,6 +5,7 @@ from typing import Any, cast
 
 from pydantic import JsonValue
 
+from forgetscope.app.examples_file import write_examples
 from forgetscope.core.identity import digest_of
 from forgetscope.core.plan import TaskFacts
 from forgetscope.core.subsample import refuse_overlap, subsample
@@ -83,8 +84,7 @@ def prepare_data(work: Work, io: StageIO, *, rows: Rows) -> JsonObject:
     examples = build_examples(
         task, params, given["split"], given["n"], seed=given["seed"], rows=rows
     )
-    with (io.output / "examples.jsonl").open("w", encoding="utf-8") as file:
-        file.writelines(example.model_dump_json() + "\n" for example in examples)
+    write_examples(io.output, examples)
     groups = Counter(group for example in examples for group in example.groups)
     return {
         "examples": len(examples),

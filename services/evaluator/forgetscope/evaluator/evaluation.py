@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from forgetscope.app.examples_file import read_examples
 from forgetscope.app.predictions_file import write_predictions
 from forgetscope.core.encoding import Encoder
 from forgetscope.core.identity import digest_of
@@ -59,8 +60,7 @@ def evaluate(work: Work, io: StageIO, cache: EngineCache) -> JsonObject:
     """
     settings = Settings.model_validate(work.params)
     subject = _subject(work, io)
-    lines = (io.input("data") / "examples.jsonl").read_text(encoding="utf-8").splitlines()
-    examples = [Example.model_validate_json(line) for line in lines]
+    examples = read_examples(io.input("data"))
     choices = [e for e in examples if e.form == "choice"]
     texts = [e for e in examples if e.form == "generate"]
 

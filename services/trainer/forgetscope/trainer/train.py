@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from forgetscope.app.examples_file import EXAMPLES, read_examples
 from forgetscope.modeling.determinism import deterministic
 from forgetscope.modeling.loading import TokenizerEncoder, load_tokenizer
 from forgetscope.ports.stage import StageIO, Work
@@ -35,7 +36,7 @@ def run_train(
     with deterministic(io.machine.device, threads=io.machine.threads, seed=work.seed):
         tokenizer = load_tokenizer(source.base)
         items = encode_examples(
-            _examples(io.input("data") / "examples.jsonl"),
+            _examples(io.input("data")),
             TokenizerEncoder(tokenizer),
             eos=tokenizer.eos_token_id,
             max_length=params.max_length,
@@ -67,9 +68,8 @@ def run_train(
     }
 
 
-def _examples(path: Path) -> list[Example]:
-    with path.open(encoding="utf-8") as lines:  # str.splitlines would cut at U+2028, too
-        examples = [Example.model_validate_json(line) for line in lines]
+def _examples(folder: Path) -> list[Example]:
+    examples = read_examples(folder)
     if not examples:
-        raise InvalidInput("there is no example to train on", where=path.name)
+        raise InvalidInput("there is no example to train on", where=EXAMPLES)
     return examples

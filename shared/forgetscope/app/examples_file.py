@@ -1,0 +1,22 @@
+"""The examples of a task as a file: one JSON object a line."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from forgetscope.schema.example import Example
+
+__all__ = ["EXAMPLES", "read_examples", "write_examples"]
+
+EXAMPLES = "examples.jsonl"
+
+
+def write_examples(folder: Path, examples: Iterable[Example]) -> None:
+    """Write `examples.jsonl` into a folder."""
+    with (folder / EXAMPLES).open("w", encoding="utf-8") as file:
+        file.writelines(example.model_dump_json() + "\n" for example in examples)
+
+
+def read_examples(folder: Path) -> list[Example]:
+    """Read them in their order. Only a line feed ends a line: texts may hold U+2028."""
+    with (folder / EXAMPLES).open(encoding="utf-8") as lines:
+        return [Example.model_validate_json(line) for line in lines]
