@@ -16,7 +16,7 @@ demo: $(VENV)/.demo ## set up and run the demo: a chain in both orders, over HTT
 demo-real: $(VENV)/.demo ## the same on real data: ToxiGenQA and ARC
 	$(BIN)/forgetscope demo --spec examples/real-data.yaml
 
-test: check compose servers ## set up everything, check, and run all tests on real servers
+test: check servers compose ## set up everything, check, and run all tests on real servers
 	$(BIN)/python -m pytest
 
 check: $(VENV)/.test ## formatting, lint, types, import rules

@@ -12,10 +12,19 @@ fail() {
     exit 1
 }
 
+find_mirror() {
+    apt-get indextargets --format '$(SITE)' 'Created-By: Packages' 'Origin: Debian' | sort -u | head -n 1
+}
+
 fetch() {
     command -v apt-get >/dev/null || fail "no docker-compose on PATH and no apt to fetch one"
     # The mirror this machine uses already.
-    mirror=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' 'Origin: Debian' | sort -u | head -n 1)
+    mirror=$(find_mirror)
+    if [ -z "$mirror" ]; then
+        # The package lists are not there yet; they tell which source is Debian's.
+        { apt-get update || sudo -n apt-get update; } >/dev/null 2>&1 || true
+        mirror=$(find_mirror)
+    fi
     [ -n "$mirror" ] || fail "no Debian mirror among this machine's package sources"
     work=$(mktemp -d)
     trap 'rm -rf "$work"' EXIT

@@ -40,7 +40,8 @@ def run_prepare_model(work: Work, io: StageIO, models: Models) -> JsonObject:
         fetched.mkdir()
         models.materialise(ref, fetched)
         _place(fetched, io.output)
-    load_model(io.output, "float32", "sdpa")  # what cannot be loaded must fail here
+    # What cannot be loaded must fail here; in bfloat16, because a large model is large enough.
+    load_model(io.output, "bfloat16", "sdpa")
     load_tokenizer(io.output)
     return _facts(io.output)
 
