@@ -32,8 +32,9 @@ format: $(VENV)/.test ## format and fix what can be fixed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(VENV)/.test ## time the gateway's reads with few and with 100,000 stages
+bench: $(VENV)/.test ## time the gateway's reads, and training against the transformers Trainer
 	$(BIN)/python benchmarks/lists.py
+	$(BIN)/python benchmarks/training.py
 
 openapi: $(VENV)/.test ## rewrite the reviewed OpenAPI snapshot
 	$(BIN)/python -m forgetscope.api.openapi > tests/api/openapi.json
