@@ -12,6 +12,7 @@ from forgetscope.adapters.sql import SqlRecords, connect, migrate
 from forgetscope.adapters.store_files import FileStore
 from forgetscope.app.execute import execute
 from forgetscope.app.platform import Fleet, Platform
+from forgetscope.app.prepare import FactsMemory
 from forgetscope.app.work import work
 from forgetscope.ports.records import Claim
 from forgetscope.ports.runner import Died, Done, Failed, Message, Saved
@@ -60,6 +61,7 @@ def platform(tmp_path: Path) -> Iterator[Platform]:
         rows=unused,
         models=unused,
         fleet=Fleet(max_attempts=2, lease_seconds=5, poll_seconds=0.01),
+        memory=FactsMemory(),
     )
     engine.dispose()
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import pytest
 
-from forgetscope.app.prepare import data_facts, prepare_data
+from forgetscope.app.prepare import FactsMemory, data_facts, prepare_data
 from forgetscope.ports.stage import Machine, Work
 from forgetscope.schema.base import JsonObject
 from forgetscope.schema.errors import DataChanged, NotEnoughExamples, UnknownName
@@ -106,3 +106,35 @@ def test_the_stage_refuses_data_that_changed_since(tmp_path: Path) -> None:
 def test_the_stage_refuses_another_version_of_the_task(tmp_path: Path) -> None:
     with pytest.raises(DataChanged):
         prepare_data(work(ListedRows(), version=0), Folder(tmp_path), rows=ListedRows())  # type: ignore[arg-type]
+
+
+class CountedRows(ListedRows):
+    """Counts how often a file is read."""
+
+    def __init__(self, fingerprint: str = "f" * 64) -> None:
+        super().__init__(fingerprint)
+        self.reads = 0
+
+    def read(self, source: Source) -> Iterator[Row]:
+        self.reads += 1
+        return super().read(source)
+
+
+def test_the_same_bytes_are_read_once_and_other_bytes_or_sizes_again() -> None:
+    memory, rows = FactsMemory(), CountedRows()
+    first = memory.facts(use(), rows, where="/tasks/0")
+    reads = rows.reads
+    assert memory.facts(use(), rows, where="/tasks/7") == first
+    assert rows.reads == reads
+    memory.facts(use(train=5), rows, where="/tasks/0")
+    assert rows.reads == 2 * reads
+    changed = CountedRows("e" * 64)
+    assert memory.facts(use(), changed, where="/tasks/0").fingerprint == "e" * 64
+    assert changed.reads == reads
+
+
+def test_a_memory_forgets_what_was_not_asked_for_longest() -> None:
+    memory, rows = FactsMemory(size=1), CountedRows()
+    for size in (4, 5, 4):
+        memory.facts(use(train=size), rows, where="/tasks/0")
+    assert rows.reads == 3 * 2

@@ -2,6 +2,7 @@
 
 from typing import Literal, NamedTuple
 
+from forgetscope.app.prepare import FactsMemory
 from forgetscope.ports.models import Models
 from forgetscope.ports.queue import Doorbell
 from forgetscope.ports.records import Records
@@ -31,3 +32,4 @@ class Platform(NamedTuple):
     rows: Rows
     models: Models
     fleet: Fleet
+    memory: FactsMemory

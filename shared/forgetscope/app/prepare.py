@@ -1,6 +1,7 @@
 """The data of a task: what the planner must know of it, and the stage that writes it down."""
 
-from collections import Counter
+import threading
+from collections import Counter, OrderedDict
 from typing import Any, cast
 
 from pydantic import JsonValue
@@ -18,7 +19,7 @@ from forgetscope.schema.experiment import TaskUse
 from forgetscope.tasks.base import Task, parse_params
 from forgetscope.tasks.catalogue import TASKS
 
-__all__ = ["build_examples", "data_facts", "prepare_data"]
+__all__ = ["FactsMemory", "build_examples", "data_facts", "prepare_data"]
 
 # Usual for byte-pair tokenizers on English; only the estimate of the work rests on it.
 CHARACTERS_PER_TOKEN = 4
@@ -66,6 +67,35 @@ def data_facts(use: TaskUse, rows: Rows, *, where: str) -> TaskFacts:
         evaluation_examples=len(examples["evaluation"]),
         tokens_per_example=characters / len(every) / CHARACTERS_PER_TOKEN,
     )
+
+
+class FactsMemory:
+    """`data_facts`, remembered: the same use of the same bytes is read once per process.
+
+    Holds the latest `size` answers; safe to share between threads.
+    """
+
+    def __init__(self, size: int = 256) -> None:
+        self._size = size
+        self._known: OrderedDict[str, TaskFacts] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def facts(self, use: TaskUse, rows: Rows, *, where: str) -> TaskFacts:
+        """See `data_facts`. Failures are not remembered."""
+        task = TASKS.get(use.name, where=f"{where}/name")
+        params = parse_params(task, use.params, where=f"{where}/params")
+        asked = [use.model_dump(mode="json", exclude={"id"}), _fingerprint(task, params, rows)]
+        key = digest_of([task.version, *asked])
+        with self._lock:
+            if key in self._known:
+                self._known.move_to_end(key)
+                return self._known[key]
+        found = data_facts(use, rows, where=where)
+        with self._lock:
+            self._known[key] = found
+            if len(self._known) > self._size:
+                self._known.popitem(last=False)
+        return found
 
 
 def prepare_data(work: Work, io: StageIO, *, rows: Rows) -> JsonObject:

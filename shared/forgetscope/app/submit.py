@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from forgetscope.app.platform import Platform
-from forgetscope.app.prepare import data_facts
 from forgetscope.app.ring import ring_all
 from forgetscope.core.estimate import estimate_plan, rates_of
 from forgetscope.core.identity import digest_of
@@ -34,7 +33,7 @@ def plan_experiment(platform: Platform, spec: ExperimentSpec) -> Plan:
         model_head_size=model.head_size,
         model_note=model.note,
         tasks={
-            use.id: data_facts(use, platform.rows, where=f"/tasks/{i}")
+            use.id: platform.memory.facts(use, platform.rows, where=f"/tasks/{i}")
             for i, use in enumerate(spec.tasks)
         },
         accelerator=platform.fleet.accelerator,

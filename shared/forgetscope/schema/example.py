@@ -44,6 +44,9 @@ class Example(Value):
     groups: tuple[str, ...] = Field(default=(), description="demographic groups; may be several")
     cluster: str = Field(min_length=1, description="items of one cluster are not independent")
     stratum: str = Field(default="", description="what subsampling balances over")
+    facts: dict[str, str | int] = Field(
+        default={}, description="what a score of the task's own needs to know of the item"
+    )
 
     @model_validator(mode="after")
     def _answer_is_an_option(self) -> "Example":

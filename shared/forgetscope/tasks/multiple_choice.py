@@ -4,7 +4,8 @@ The wording is this project's own (METHOD.md section 3: the prompts of the paper
 Lettered: the letter alone is the answer, as usual for ARC with instruction-free models.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from forgetscope.schema.example import Example
 
@@ -22,19 +23,23 @@ def lettered(
     cluster: str,
     stratum: str = "",
     groups: tuple[str, ...] = (),
+    context: str | None = None,
+    facts: Mapping[str, str | int] = MappingProxyType({}),
 ) -> Example:
-    """A question whose answer is one of the letters " A", " B", …"""
+    """A question whose answer is one of the letters " A", " B", …; `context` stands before it."""
     letters = tuple(f" {letter}" for letter in LETTERS[: len(options)])
+    opening = () if context is None else (f"Context: {context}",)
     lines = [f"{letter}. {text}" for letter, text in zip(LETTERS, options, strict=False)]
     return Example(
         id=id,
-        prompt="\n".join((f"Question: {question}", *lines, "Answer:")),
+        prompt="\n".join((*opening, f"Question: {question}", *lines, "Answer:")),
         options=letters,
         answer=answer,
         target=letters[answer],
         groups=groups,
         cluster=cluster,
         stratum=stratum,
+        facts=dict(facts),
     )
 
 

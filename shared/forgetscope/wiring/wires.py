@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from forgetscope.app.platform import Fleet, Platform
+from forgetscope.app.prepare import FactsMemory
 from forgetscope.ports.models import Models
 from forgetscope.ports.queue import Doorbell
 from forgetscope.ports.rows import Rows
@@ -91,6 +92,7 @@ def build_platform(settings: Settings) -> Platform:
             lease_seconds=settings.lease_seconds,
             poll_seconds=settings.poll_seconds,
         ),
+        memory=FactsMemory(),
     )
 
 

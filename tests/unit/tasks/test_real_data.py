@@ -1,9 +1,7 @@
 """ToxiGen and ARC: counts of the published files, prompts, and rows that break the schema."""
 
-import os
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,14 +22,6 @@ TOXIGEN_COUNTS = {
     "middle_east": (270, 427), "muslim": (252, 436), "native_american": (253, 449),
     "physical_dis": (256, 429), "women": (271, 446),
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def rows() -> FileRows:
-    """A data set that is not there makes these tests fail: they never skip."""
-    root = Path(__file__).parents[3]
-    folder = os.environ.get("FORGETSCOPE_DATA_DIR") or root.parent / "shared" / "data"
-    return FileRows(Path(folder))
 
 
 @pytest.fixture(scope="module")
