@@ -26,6 +26,7 @@ def test_every_command_in_the_readme_exists() -> None:
         c.name or (c.callback.__name__.replace("_", "-") if c.callback else "")
         for c in app.registered_commands
     }
+    names |= {group.name or "" for group in app.registered_groups}
     used = set(re.findall(r"^(?:\$ )?forgetscope ([a-z-]+)", README, re.MULTILINE))
     used |= set(re.findall(r"`forgetscope ([a-z-]+)", README))
     assert used

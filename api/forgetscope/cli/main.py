@@ -7,6 +7,7 @@ import typer
 
 from forgetscope.cli import experiments, services
 from forgetscope.cli.demo import demo
+from forgetscope.cli.models import models
 
 __all__ = ["app"]
 
@@ -58,6 +59,7 @@ def main(
 app.command("demo", rich_help_panel="First steps")(demo)
 experiments.register(app)
 services.register(app)
+app.add_typer(models, name="models", rich_help_panel="Files on this machine")
 
 if __name__ == "__main__":
     app()

@@ -94,7 +94,7 @@ def _biased(f: ChainForgetting) -> Table:
             escape(group.group),
             str(group.items),
             escape(points(group.forgetting)),
-            "[dim]too few items[/]" if group.too_small else biased,
+            "[dim]too small to judge[/]" if group.too_small else biased,
         )
     return table
 
