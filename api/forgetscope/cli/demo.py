@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -108,11 +108,9 @@ def _free_port() -> int:
 def _wait_until_ready(client: Client, home: Path) -> None:
     deadline = time.monotonic() + READY_WITHIN_SECONDS
     while True:
-        try:
+        with suppress(ClientError):  # it does not listen yet
             if client.health().status == "ok":
                 return
-        except ClientError:
-            pass
         if time.monotonic() > deadline:
             complain(
                 "the server did not start", hint=f"Look into {home / 'up.log'} and {home / 'logs'}."
