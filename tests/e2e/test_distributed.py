@@ -142,6 +142,12 @@ def test_killed_anywhere_the_experiment_ends_in_the_same_bytes(
 
     finish(client, experiment_id, seconds=400)
     assert digests(client, experiment_id) == digests(embedded.client, undisturbed)
+    outcomes = {
+        attempt.outcome
+        for stage in client.stages(experiment_id)
+        for attempt in client.stage(experiment_id, stage.key).attempts
+    }
+    assert {"lost", "failed", "succeeded"} <= outcomes, "a kill that hits nothing proves nothing"
 
 
 def test_database_broker_and_store_may_die_while_it_runs(
