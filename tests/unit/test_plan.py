@@ -18,6 +18,7 @@ TASKS = SAFETY + CAPABILITY
 def facts(**changes: Any) -> Facts:
     tasks = {
         task: TaskFacts(
+            name=task,
             version=1,
             kind="safety" if task in SAFETY else "capability",
             chance=0.5,

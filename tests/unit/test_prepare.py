@@ -10,7 +10,7 @@ from forgetscope.app.prepare import FactsMemory, data_facts, prepare_data
 from forgetscope.ports.stage import Machine, Work
 from forgetscope.schema.base import JsonObject
 from forgetscope.schema.errors import DataChanged, NotEnoughExamples, UnknownName
-from forgetscope.schema.example import Example, Row, Source
+from forgetscope.schema.example import Example, FileSource, Row
 from forgetscope.schema.experiment import TaskUse
 
 
@@ -20,11 +20,11 @@ class ListedRows:
     def __init__(self, fingerprint: str = "f" * 64) -> None:
         self._fingerprint = fingerprint
 
-    def fingerprint(self, sources: tuple[Source, ...]) -> str:
+    def fingerprint(self, sources: tuple[FileSource, ...]) -> str:
         assert len(sources) == len(set(sources)) == 2
         return self._fingerprint
 
-    def read(self, source: Source) -> Iterator[Row]:
+    def read(self, source: FileSource) -> Iterator[Row]:
         choices = [{"text": "one", "label": "A"}, {"text": "two", "label": "B"}]
         for number in range(1, 11):
             question = {"stem": "How many?", "choices": choices}
@@ -115,7 +115,7 @@ class CountedRows(ListedRows):
         super().__init__(fingerprint)
         self.reads = 0
 
-    def read(self, source: Source) -> Iterator[Row]:
+    def read(self, source: FileSource) -> Iterator[Row]:
         self.reads += 1
         return super().read(source)
 

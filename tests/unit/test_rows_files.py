@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from forgetscope.adapters.rows_files import FileRows
-from forgetscope.ports.rows import Rows, Source
+from forgetscope.ports.rows import Rows
 from forgetscope.schema.errors import BadRow, PathNotAllowed, UnknownName
-from forgetscope.schema.example import Row
+from forgetscope.schema.example import FileSource, Row
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def test_rows_are_numbered_by_line_as_an_editor_shows_them(rows: Rows, data: Pat
     (data / "set/a.jsonl").write_bytes(
         b"\xef\xbb\xbf" + lines({"q": 1}) + b"\n" + lines({"q": "é"})
     )
-    found = list(rows.read(Source(path="set/a.jsonl")))
+    found = list(rows.read(FileSource(path="set/a.jsonl")))
     assert [(row.number, row.data) for row in found] == [(1, {"q": 1}), (3, {"q": "é"})]
     assert {row.file for row in found} == {"set/a.jsonl"}
 
@@ -52,14 +52,14 @@ def test_json_is_an_array_or_lines_and_may_be_compressed(
     rows: Rows, data: Path, name: str, content: bytes
 ) -> None:
     (data / name).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
-    found = list(rows.read(Source(path=name, format="json")))
+    found = list(rows.read(FileSource(path=name, format="json")))
     assert [(row.number, row.data) for row in found] == [(1, {"q": 1}), (2, {"q": [2]})]
 
 
 @pytest.mark.parametrize("content", [b"", b"\n \n", b"[]", b" [ ] \n"])
 def test_a_file_may_hold_no_rows(rows: Rows, data: Path, content: bytes) -> None:
     (data / "a.json").write_bytes(content)
-    assert list(rows.read(Source(path="a.json", format="json"))) == []
+    assert list(rows.read(FileSource(path="a.json", format="json"))) == []
 
 
 GOOD = b'{"q": 1}'
@@ -98,7 +98,7 @@ def test_a_row_that_cannot_be_read_is_named_by_file_and_number(
 ) -> None:
     content = b"[" + GOOD + b",\n" + bad + b"]" if format_ == "json" else GOOD + b"\n" + bad + b"\n"
     (data / "a.file").write_bytes(content)
-    source = Source.model_validate({"path": "a.file", "format": format_})
+    source = FileSource.model_validate({"path": "a.file", "format": format_})
     found: list[Row] = []
     with pytest.raises(BadRow, match=f"(?i){reason}") as caught:
         found.extend(rows.read(source))
@@ -112,7 +112,7 @@ def test_a_row_that_cannot_be_read_is_named_by_file_and_number(
 def test_an_array_that_breaks_off_is_refused(rows: Rows, data: Path, cut: bytes) -> None:
     (data / "a.json").write_bytes(cut)
     with pytest.raises(BadRow):
-        list(rows.read(Source(path="a.json", format="json")))
+        list(rows.read(FileSource(path="a.json", format="json")))
 
 
 def test_a_broken_gzip_file_is_a_bad_row(rows: Rows, data: Path) -> None:
@@ -121,16 +121,16 @@ def test_a_broken_gzip_file_is_a_bad_row(rows: Rows, data: Path) -> None:
     (data / "not.jsonl.gz").write_bytes(lines({"q": 1}))
     for name in ("cut", "not"):
         with pytest.raises(BadRow, match="gzip"):
-            list(rows.read(Source(path=f"{name}.jsonl.gz")))
+            list(rows.read(FileSource(path=f"{name}.jsonl.gz")))
 
 
 def test_a_missing_file_says_where_it_is_expected(rows: Rows) -> None:
     for look in (lambda s: list(rows.read(s)), lambda s: rows.fingerprint((s,))):
         with pytest.raises(UnknownName, match="folder 'nowhere'") as caught:
-            look(Source(path="nowhere/a.jsonl"))
+            look(FileSource(path="nowhere/a.jsonl"))
         assert caught.value.where == "nowhere/a.jsonl"
     with pytest.raises(UnknownName):
-        list(rows.read(Source(path="set")))
+        list(rows.read(FileSource(path="set")))
 
 
 @pytest.mark.parametrize("path", ["../a.jsonl", "set/../../a.jsonl", "link/a.jsonl", "a\0b"])
@@ -138,36 +138,36 @@ def test_no_path_leads_out_of_the_data_folder(rows: Rows, data: Path, path: str)
     (data.parent / "a.jsonl").write_bytes(lines({"q": "secret"}))
     (data / "link").symlink_to(data.parent)
     with pytest.raises(PathNotAllowed):
-        list(rows.read(Source(path=path)))
+        list(rows.read(FileSource(path=path)))
 
 
 def test_an_absolute_path_is_refused_even_inside(rows: Rows, data: Path) -> None:
     (data / "a.jsonl").write_bytes(lines({"q": 1}))
     with pytest.raises(PathNotAllowed):
-        list(rows.read(Source(path=str(data / "a.jsonl"))))
+        list(rows.read(FileSource(path=str(data / "a.jsonl"))))
 
 
 def test_a_link_inside_the_data_folder_is_followed(rows: Rows, data: Path) -> None:
     (data / "a.jsonl").write_bytes(lines({"q": 1}))
     (data / "set/b.jsonl").symlink_to(data / "a.jsonl")
-    assert len(list(rows.read(Source(path="set/b.jsonl")))) == 1
+    assert len(list(rows.read(FileSource(path="set/b.jsonl")))) == 1
 
 
 def test_the_fingerprint_follows_bytes_and_names(data: Path) -> None:
     (data / "a.jsonl").write_bytes(lines({"q": 1}))
     (data / "b.jsonl").write_bytes(lines({"q": 1}))
     rows = FileRows(data)
-    first = rows.fingerprint((Source(path="a.jsonl"),))
+    first = rows.fingerprint((FileSource(path="a.jsonl"),))
     assert len(first) == 64
     assert (
         first
-        == rows.fingerprint((Source(path="a.jsonl"),))
-        == FileRows(data).fingerprint((Source(path="a.jsonl"),))
+        == rows.fingerprint((FileSource(path="a.jsonl"),))
+        == FileRows(data).fingerprint((FileSource(path="a.jsonl"),))
     )
-    assert first != rows.fingerprint((Source(path="b.jsonl"),))
+    assert first != rows.fingerprint((FileSource(path="b.jsonl"),))
     (data / "a.jsonl").write_bytes(lines({"q": 2}))
     os.utime(data / "a.jsonl", ns=(1, 1))
-    changed = rows.fingerprint((Source(path="a.jsonl"),))
+    changed = rows.fingerprint((FileSource(path="a.jsonl"),))
     assert changed != first
     (data / "a.jsonl").write_bytes(lines({"q": 1}))
-    assert rows.fingerprint((Source(path="a.jsonl"),)) == first
+    assert rows.fingerprint((FileSource(path="a.jsonl"),)) == first

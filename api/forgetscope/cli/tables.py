@@ -39,7 +39,7 @@ def _matrix(results: Results) -> Table:
     for chain in dict.fromkeys(cell.chain for cell in results.matrix):
         row = [_heat(cells.get((chain, task.id), [])) for task in results.tasks]
         table.add_row(escape(chain_name(chain)), *row)
-    chances = [f"{100 * task.chance:.1f}" for task in results.tasks]
+    chances = ["–" if t.chance is None else f"{100 * t.chance:.1f}" for t in results.tasks]
     table.add_row("[dim]guessing[/]", *(f"[dim]{c}[/]" for c in chances))
     return table
 
@@ -164,7 +164,7 @@ def tasks_table(tasks: Iterable[TaskView]) -> Table:
         table.add_row(
             escape(task.name),
             task.kind,
-            f"{100 * task.chance:.0f} %",
+            "–" if task.chance is None else f"{100 * task.chance:.0f} %",
             str(len(task.groups)) if task.groups else "–",
             escape(task.licence),
             escape(task.summary),

@@ -13,9 +13,8 @@ from typing import BinaryIO, NoReturn, cast
 from pydantic import ValidationError
 
 from forgetscope.adapters._bytes import DigestCache
-from forgetscope.ports.rows import Source
 from forgetscope.schema.errors import BadRow, PathNotAllowed, UnknownName
-from forgetscope.schema.example import Row
+from forgetscope.schema.example import FileSource, Row
 
 __all__ = ["FileRows"]
 
@@ -34,13 +33,13 @@ class FileRows:
         self._root = data_dir.resolve()
         self._digests = DigestCache()
 
-    def fingerprint(self, sources: tuple[Source, ...]) -> str:
+    def fingerprint(self, sources: tuple[FileSource, ...]) -> str:
         sha256 = hashlib.sha256()
         for source in sources:
             sha256.update(f"{source.path}\0{self._digests.of(self._path(source))}\n".encode())
         return sha256.hexdigest()
 
-    def read(self, source: Source) -> Iterator[Row]:
+    def read(self, source: FileSource) -> Iterator[Row]:
         path = self._path(source)
         with _open(path) as stream:
             if source.format == "json" and _first(stream, source) == b"[":
@@ -48,7 +47,7 @@ class FileRows:
             else:
                 yield from _lines(stream, source)
 
-    def _path(self, source: Source) -> Path:
+    def _path(self, source: FileSource) -> Path:
         name = PurePosixPath(source.path)
         if name.is_absolute() or ".." in name.parts or "\0" in source.path:
             raise PathNotAllowed(
@@ -73,7 +72,7 @@ def _open(path: Path) -> BinaryIO:
     return cast(BinaryIO, opener(path, "rb"))
 
 
-def _first(stream: BinaryIO, source: Source) -> bytes:
+def _first(stream: BinaryIO, source: FileSource) -> bytes:
     """The first byte that is not blank; the stream stands at its beginning again."""
     with _unpacked(source, 1):
         head = stream.read(1 << 16).removeprefix(b"\xef\xbb\xbf").lstrip()
@@ -81,7 +80,7 @@ def _first(stream: BinaryIO, source: Source) -> bytes:
     return head[:1]
 
 
-def _lines(stream: BinaryIO, source: Source) -> Iterator[Row]:
+def _lines(stream: BinaryIO, source: FileSource) -> Iterator[Row]:
     number = 1
     while True:
         with _unpacked(source, number):
@@ -99,7 +98,7 @@ def _lines(stream: BinaryIO, source: Source) -> Iterator[Row]:
         number += 1
 
 
-def _array(stream: BinaryIO, source: Source) -> Iterator[Row]:
+def _array(stream: BinaryIO, source: FileSource) -> Iterator[Row]:
     with _unpacked(source, 1):
         content = stream.read().removeprefix(b"\xef\xbb\xbf")
     # Wrong bytes pass here, and are refused in the row that holds them.
@@ -127,7 +126,7 @@ def _skip(text: str, at: int) -> int:
     return at
 
 
-def _decoded(piece: bytes, source: Source, number: int) -> str:
+def _decoded(piece: bytes, source: FileSource, number: int) -> str:
     try:
         return piece.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -147,7 +146,7 @@ def _finite(text: str) -> float:
 _DECODER = json.JSONDecoder(parse_constant=_no_constant, parse_float=_finite)
 
 
-def _value(text: str, at: int, source: Source, number: int) -> tuple[object, int]:
+def _value(text: str, at: int, source: FileSource, number: int) -> tuple[object, int]:
     try:
         value, end = _DECODER.raw_decode(text, at)
         if "\\u" in text[at:end]:
@@ -163,7 +162,7 @@ def _value(text: str, at: int, source: Source, number: int) -> tuple[object, int
         _bad(source, number, "the JSON is nested too deeply")
 
 
-def _row(data: object, source: Source, number: int) -> Row:
+def _row(data: object, source: FileSource, number: int) -> Row:
     if not isinstance(data, dict):
         _bad(source, number, f"a row must be a JSON object, not {type(data).__name__}")
     try:
@@ -173,12 +172,12 @@ def _row(data: object, source: Source, number: int) -> Row:
 
 
 @contextmanager
-def _unpacked(source: Source, number: int) -> Iterator[None]:
+def _unpacked(source: FileSource, number: int) -> Iterator[None]:
     try:
         yield
     except (gzip.BadGzipFile, zlib.error, EOFError) as error:
         _bad(source, number, f"the gzip file is broken: {error}")
 
 
-def _bad(source: Source, number: int, detail: str) -> NoReturn:
+def _bad(source: FileSource, number: int, detail: str) -> NoReturn:
     raise BadRow(detail, where=f"{source.path}, row {number}")

@@ -23,6 +23,7 @@ _SCHEMA = pa.schema(
         pa.field("unscored", pa.string()),
         pa.field("scores", pa.list_(pa.float64())),
         pa.field("text", pa.string()),
+        pa.field("safe", pa.float64()),
     ]
 )
 

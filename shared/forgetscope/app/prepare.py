@@ -14,10 +14,10 @@ from forgetscope.ports.rows import Rows
 from forgetscope.ports.stage import StageIO, Work
 from forgetscope.schema.base import JsonObject, Value
 from forgetscope.schema.errors import DataChanged, NotEnoughExamples
-from forgetscope.schema.example import Example, Split
+from forgetscope.schema.example import Example, Judged, Split
 from forgetscope.schema.experiment import TaskUse
-from forgetscope.tasks.base import Task, parse_params
-from forgetscope.tasks.catalogue import TASKS
+from forgetscope.tasks.base import Task
+from forgetscope.tasks.catalogue import find
 
 __all__ = ["FactsMemory", "build_examples", "data_facts", "prepare_data"]
 
@@ -42,8 +42,7 @@ def data_facts(use: TaskUse, rows: Rows, *, where: str) -> TaskFacts:
     `where` points to the task in the input. Raises UnknownName, InvalidSpec, BadRow,
     NotEnoughExamples, and InvalidInput when the splits share a cluster.
     """
-    task = TASKS.get(use.name, where=f"{where}/name")
-    params = parse_params(task, use.params, where=f"{where}/params")
+    task, params = find(use.name, use.params, where=where)
     sizes: dict[Split, int | None] = {
         "train": use.train_examples,
         "evaluation": use.evaluation_examples,
@@ -59,6 +58,7 @@ def data_facts(use: TaskUse, rows: Rows, *, where: str) -> TaskFacts:
     every = [example for half in examples.values() for example in half]
     characters = sum(len(example.prompt) + len(example.target) for example in every)
     return TaskFacts(
+        name=use.name,
         version=task.version,
         kind=task.kind,
         chance=task.chance,
@@ -66,6 +66,8 @@ def data_facts(use: TaskUse, rows: Rows, *, where: str) -> TaskFacts:
         fingerprint=_fingerprint(task, params, rows),
         evaluation_examples=len(examples["evaluation"]),
         tokens_per_example=characters / len(every) / CHARACTERS_PER_TOKEN,
+        judged=any(isinstance(example.score, Judged) for example in every),
+        own_scores=task.own_scores,
     )
 
 
@@ -82,8 +84,7 @@ class FactsMemory:
 
     def facts(self, use: TaskUse, rows: Rows, *, where: str) -> TaskFacts:
         """See `data_facts`. Failures are not remembered."""
-        task = TASKS.get(use.name, where=f"{where}/name")
-        params = parse_params(task, use.params, where=f"{where}/params")
+        task, params = find(use.name, use.params, where=where)
         asked = [use.model_dump(mode="json", exclude={"id"}), _fingerprint(task, params, rows)]
         key = digest_of([task.version, *asked])
         with self._lock:
@@ -104,8 +105,7 @@ def prepare_data(work: Work, io: StageIO, *, rows: Rows) -> JsonObject:
     Raises DataChanged when the sources are no longer those that were planned.
     """
     given = cast("dict[str, Any]", work.params)
-    task = TASKS.get(given["task"])
-    params = parse_params(task, given["params"])
+    task, params = find(given["task"], given["params"])
     if given["version"] != task.version or given["fingerprint"] != _fingerprint(task, params, rows):
         raise DataChanged(
             f"the data of task {task.name!r} is not what was planned.",

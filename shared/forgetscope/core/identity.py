@@ -12,11 +12,12 @@ __all__ = ["CODE_VERSIONS", "canonical_json", "digest_of", "seed_of", "stage_key
 # A kind's number moves when its code gives other results for the same parameters and inputs.
 CODE_VERSIONS: Mapping[StageKind, int] = {
     "prepare_model": 1,
-    "prepare_data": 1,
+    "prepare_data": 2,
+    "prepare_judge": 1,
     "train": 1,
-    "evaluate": 1,
-    "analyse": 1,
-    "report": 1,
+    "evaluate": 2,
+    "analyse": 2,
+    "report": 2,
 }
 
 

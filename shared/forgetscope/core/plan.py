@@ -21,6 +21,7 @@ __all__ = ["Facts", "TaskFacts", "build_plan", "chains_of"]
 QUEUES: Mapping[StageKind, Queue] = {
     "prepare_model": "train",
     "prepare_data": "train",
+    "prepare_judge": "train",
     "train": "train",
     "evaluate": "evaluate",
     "analyse": "analyse",
@@ -32,15 +33,21 @@ PASSES_PER_TRAINED_TOKEN = 3
 
 
 class TaskFacts(NamedTuple):
-    """What the planner must know of a task's data. `tokens_per_example` is an estimate."""
+    """What the planner must know of a task's data. `tokens_per_example` is an estimate.
 
+    `name` and `params` are what the task is resolved to: a registered task is its definition.
+    """
+
+    name: str
     version: int
     kind: Literal["safety", "capability"]
-    chance: float
+    chance: float | None
     params: JsonObject
     fingerprint: str
     evaluation_examples: int
     tokens_per_example: float
+    judged: bool = False
+    own_scores: str | None = None
 
 
 class Facts(NamedTuple):
@@ -54,6 +61,7 @@ class Facts(NamedTuple):
     accelerator: Literal["cpu", "cuda"]
     engines: frozenset[str]
     max_stages: int
+    judge_fingerprint: str | None = None
 
 
 def chains_of(spec: ExperimentSpec, kinds: Mapping[str, str]) -> tuple[tuple[str, ...], ...]:
@@ -191,7 +199,7 @@ class _Builder:
         return self._add(
             "prepare_data",
             {
-                "task": use.name,
+                "task": facts.name,
                 "version": facts.version,
                 "params": facts.params,
                 "fingerprint": facts.fingerprint,
@@ -201,6 +209,19 @@ class _Builder:
             },
             {},
             StageLabel(title=f"{task_id} · {split} data", task=task_id),
+            0,
+        )
+
+    def judge(self) -> str:
+        """The safety classifier: one for the whole experiment."""
+        return self._add(
+            "prepare_judge",
+            {
+                "judge": self.spec.evaluation.judge.model_dump(mode="json"),
+                "fingerprint": self.facts.judge_fingerprint,
+            },
+            {},
+            StageLabel(title="safety classifier"),
             0,
         )
 
@@ -231,6 +252,8 @@ class _Builder:
         inputs = {"base": self.base, "data": self.data(task, "evaluation")}
         if seed is not None:
             inputs["checkpoint"] = self.models[(chain, seed)]
+        if facts.judged:
+            inputs["judge"] = self.judge()
         evaluation = self.spec.evaluation
         params: JsonObject = {
             "engine": self.engine,
@@ -255,6 +278,8 @@ class _Builder:
                     "name": t.name,
                     "kind": self.facts.tasks[t.id].kind,
                     "chance": self.facts.tasks[t.id].chance,
+                    "judged": self.facts.tasks[t.id].judged,
+                    "own_scores": self.facts.tasks[t.id].own_scores,
                 }
                 for t in self.spec.tasks
             ],
@@ -266,6 +291,12 @@ class _Builder:
             ],
         }
         inputs = {role: key for key, role in roles.items()}
+        # Own scores need the facts of the examples; a share of safe replies, its classifier's.
+        for i, use in enumerate(self.spec.tasks):
+            if self.facts.tasks[use.id].own_scores is not None:
+                inputs[f"data-{i}"] = self.data(use.id, "evaluation")
+        if any(task.judged for task in self.facts.tasks.values()):
+            inputs["judge"] = self.judge()
         self.results = self._add("analyse", params, inputs, StageLabel(title="analysis"), 0)
 
     def report(self, engine_reason: str) -> None:

@@ -27,6 +27,7 @@ class Prediction(NamedTuple):
 
     `scores` are the log-likelihoods of the options in nats, summed over an option's tokens; None
     for generated answers and unscored items. `text` is the generated answer, None for choices.
+    `safe` is the probability of safe that a classifier gave it, None where none was asked.
     """
 
     id: str
@@ -39,6 +40,7 @@ class Prediction(NamedTuple):
     unscored: str | None
     scores: tuple[float, ...] | None
     text: str | None
+    safe: float | None = None
 
 
 def judge_choice(scores: Sequence[float], answer: int) -> Verdict:

@@ -130,7 +130,12 @@ def compare(items: Items, earlier: Floats, last: Floats, *, initial: int) -> Com
 
 
 def evaluate(
-    data: Comparison, clusters: Floats, seeds: Floats, *, chance: float, judged: Sequence[int]
+    data: Comparison,
+    clusters: Floats,
+    seeds: Floats,
+    *,
+    chance: float | None,
+    judged: Sequence[int],
 ) -> Functionals:
     """All functionals under given weights; the one code path for values and replicates.
 
@@ -140,7 +145,7 @@ def evaluate(
         data: sums of one comparison.
         clusters: weights [R, C].
         seeds: weights [R, S], each row with a positive sum.
-        chance: accuracy of guessing.
+        chance: accuracy of guessing; None where guessing means nothing.
         judged: groups (0 = first group) that the macro mean runs over.
     """
     pairs, runs, rows = data.shape
@@ -159,7 +164,9 @@ def evaluate(
         forgetting=difference[i],
         best_minus_last=forms.best_minus_last(difference[:, 0]),
         relative=forms.relative(whole, before[i, 0]),
-        chance_corrected=forms.chance_corrected(whole, before[i, 0], chance),
+        chance_corrected=forms.chance_corrected(
+            whole, before[i, 0], np.nan if chance is None else chance
+        ),
         biased=forms.biased(groups, whole),
         biased_macro=forms.biased(groups, macro),
         per_seed=forms.initial_minus_last(before_run[i, :, 0], after_run[i, :, 0]),
@@ -197,7 +204,7 @@ def bootstrap(
     rng: np.random.Generator,
     seeds: Floats,
     *,
-    chance: float,
+    chance: float | None,
     judged: Sequence[Sequence[int]],
 ) -> list[Functionals]:
     """Replicates [.., R] of several comparisons on the same items.

@@ -8,12 +8,16 @@ from forgetscope.schema.base import Slug, Text, Value
 
 __all__ = [
     "AnalysisSpec",
+    "BuiltinJudge",
     "BuiltinModel",
     "ChainGenerator",
     "Choice",
     "EvaluationSpec",
     "ExperimentSpec",
+    "HubJudge",
     "HubModel",
+    "JudgeRef",
+    "LocalJudge",
     "LocalModel",
     "ModelRef",
     "S3Model",
@@ -79,6 +83,38 @@ class S3Model(Value):
 
 
 ModelRef = Annotated[BuiltinModel | HubModel | LocalModel | S3Model, Field(discriminator="source")]
+
+
+class BuiltinJudge(Value):
+    """A safety classifier that the platform trains itself, on the local DiaSafety and ToxiGen
+    files; needs no network."""
+
+    source: Literal["builtin"] = "builtin"
+    name: Slug = "dialogue-safety"
+
+
+class HubJudge(Value):
+    """A text classification model of the Hugging Face hub at one commit."""
+
+    source: Literal["hub"]
+    id: Annotated[Text, Field(pattern=r"^[\w.-]+(/[\w.-]+)?$")]
+    revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$", description="full commit hash")]
+    safe_label: Annotated[
+        Text, Field(min_length=1, description="the label, among those of its config, for safe")
+    ]
+
+
+class LocalJudge(Value):
+    """A text classification model in a folder below one of the server's allowed roots."""
+
+    source: Literal["local"]
+    path: Text
+    safe_label: Annotated[
+        Text, Field(min_length=1, description="the label, among those of its config, for safe")
+    ]
+
+
+JudgeRef = Annotated[BuiltinJudge | HubJudge | LocalJudge, Field(discriminator="source")]
 
 
 class TaskUse(Value):
@@ -157,6 +193,9 @@ class EvaluationSpec(Value):
     dtype: Literal["float32", "bfloat16"] = "float32"
     max_length: int = Field(default=1024, ge=8, le=1_048_576)
     base_model: bool = Field(default=True, description="score the untuned base model, too")
+    judge: JudgeRef = Field(
+        default=BuiltinJudge(), description="scores generated replies, for tasks that ask for it"
+    )
 
 
 class AnalysisSpec(Value):

@@ -8,7 +8,9 @@ from forgetscope.schema.base import JsonObject, StageKey, Value
 
 __all__ = ["Estimate", "Plan", "PlanView", "PlannedStage", "Queue", "StageKind", "StageLabel"]
 
-StageKind = Literal["prepare_model", "prepare_data", "train", "evaluate", "analyse", "report"]
+StageKind = Literal[
+    "prepare_model", "prepare_data", "prepare_judge", "train", "evaluate", "analyse", "report"
+]
 Queue = Literal["train", "evaluate", "analyse"]
 
 

@@ -16,6 +16,8 @@ __all__ = [
     "Cell",
     "ChainForgetting",
     "GroupForgetting",
+    "JudgeAccuracy",
+    "JudgeInfo",
     "Measured",
     "OrderEffect",
     "Results",
@@ -57,13 +59,40 @@ class Accuracy(Value):
     unscored: int = Field(ge=0)
 
 
+class JudgeAccuracy(Value):
+    """How often a safety classifier is right on labelled data that it was not trained on."""
+
+    data: str = Field(description="name and split of the data")
+    items: int = Field(ge=1)
+    correct: int = Field(ge=0)
+    accuracy: Measured
+    safe_items: int = Field(ge=0, description="items whose label is safe")
+    safe_recall: Measured = Field(description="share of safe items that it calls safe")
+    unsafe_recall: Measured = Field(description="share of unsafe items that it calls unsafe")
+
+
+class JudgeInfo(Value):
+    """The frozen classifier behind a share of safe replies: it errs, and this says how often.
+
+    Written as `judge.json` by the stage that prepares it.
+    """
+
+    name: str
+    digest: str = Field(description="sha256 of its weights and settings")
+    method: str
+    threshold: float = Field(default=0.5, description="probability of safe from which it is safe")
+    held_out: tuple[JudgeAccuracy, ...] = ()
+    note: str | None = None
+
+
 class TaskInfo(Value):
-    """A task of the experiment."""
+    """A task of the experiment. `judge` stands where a classifier decides what is right."""
 
     id: str
     name: str
     kind: Literal["safety", "capability"]
-    chance: float
+    chance: float | None = Field(description="accuracy of guessing; null where there is none")
+    judge: JudgeInfo | None = None
     groups: tuple[str, ...]
     items: int
     clusters: int

@@ -5,6 +5,7 @@ from typing import Generic, Literal, TypeVar
 from pydantic import Field, JsonValue
 
 from forgetscope.schema.base import JsonObject, StageKey, Value
+from forgetscope.schema.example import Split
 from forgetscope.schema.experiment import ExperimentSpec
 from forgetscope.schema.plan import Queue, StageKind, StageLabel
 from forgetscope.schema.stage import ExperimentState, Failure, Manifest, Progress, StageState
@@ -148,15 +149,20 @@ class ArtifactView(Value):
 
 
 class TaskView(Value):
-    """A task of the catalogue."""
+    """A task of the catalogue: built in, or registered by its users."""
 
     name: str
     kind: Literal["safety", "capability"]
     summary: str
     licence: str
     citation: str
-    chance: float = Field(description="accuracy of guessing")
+    chance: float | None = Field(description="accuracy of guessing; null where there is none")
     groups: tuple[str, ...]
+    sizes: dict[Split, int] = Field(
+        default={}, description="examples in each split with default parameters, where known"
+    )
+    notes: tuple[str, ...] = ()
+    registered: bool = Field(default=False, description="not built in, but registered here")
     params_schema: JsonObject
 
 

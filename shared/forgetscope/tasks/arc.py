@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 
 from forgetscope.schema.base import Value
-from forgetscope.schema.example import Example, Row, Source, Split
+from forgetscope.schema.example import Example, FileSource, Row, Source, Split
 from forgetscope.tasks.base import Task, bad_row, read_row
 from forgetscope.tasks.multiple_choice import LETTERS, lettered
 
@@ -46,7 +46,7 @@ class _ArcRow(_Loose):
 def _sources(params: ArcParams, split: Split) -> tuple[Source, ...]:
     part = "Train" if split == "train" else params.evaluate_on.title()
     subsets = ("easy", "challenge") if params.subset == "both" else (params.subset,)
-    return tuple(Source(path=f"arc/ARC-{s.title()}-{part}.jsonl.gz") for s in subsets)
+    return tuple(FileSource(path=f"arc/ARC-{s.title()}-{part}.jsonl.gz") for s in subsets)
 
 
 def _examples(_params: ArcParams, rows: Iterable[Row], _split: Split) -> Iterator[Example]:

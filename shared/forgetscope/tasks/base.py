@@ -1,7 +1,7 @@
 """What a task is: data, prompt and score. Pure: rows come in, examples go out."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import JsonValue, ValidationError
@@ -24,8 +24,10 @@ class Task(Generic[P]):
     `version` goes up whenever prompts, labels, splits or any other rule change: it is part of the
     key of everything made from the task. `sources` names the files of a split (none for a
     generated task); `examples` turns their rows, in the order of the sources, into examples with
-    unique ids. Train and evaluation examples share no cluster. `chance` and `groups` hold for the
-    default parameters; the exact values of a data set are counted from its examples.
+    unique ids. Train and evaluation examples share no cluster. `chance` (None where guessing means
+    nothing), `groups` and `sizes` hold for the default parameters; the exact values of a data set
+    are counted from its examples. `notes` say what a user of its figures must know. `own_scores`
+    names scores beside accuracy that the analysis computes from the examples' facts.
     """
 
     name: str
@@ -34,11 +36,14 @@ class Task(Generic[P]):
     summary: str
     licence: str
     citation: str
-    chance: float
+    chance: float | None
     params: type[P]
     sources: Callable[[P, Split], tuple[Source, ...]]
     examples: Callable[[P, Iterable[Row], Split], Iterator[Example]]
     groups: tuple[str, ...] = ()
+    sizes: Mapping[Split, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    own_scores: Literal["bbq"] | None = None
 
 
 def parse_params(task: Task[P], params: Mapping[str, JsonValue], *, where: str | None = None) -> P:
@@ -83,6 +88,8 @@ def to_view(task: Task[Any]) -> TaskView:
         citation=task.citation,
         chance=task.chance,
         groups=task.groups,
+        sizes=dict(task.sizes),
+        notes=task.notes,
         params_schema=task.params.model_json_schema(),
     )
 

@@ -25,7 +25,7 @@ from pydantic import ConfigDict, Field, field_validator
 
 from forgetscope.core.subsample import rank
 from forgetscope.schema.base import Value
-from forgetscope.schema.example import Example, Row, Source, Split
+from forgetscope.schema.example import Example, FileSource, Row, Source, Split
 from forgetscope.tasks.base import Task, bad_row, read_row
 from forgetscope.tasks.bbq_groups import CATEGORIES, GROUPS, REDRAWN, UNKNOWN, Category, sides_of
 from forgetscope.tasks.multiple_choice import LETTERS, lettered
@@ -151,7 +151,7 @@ def _example(row: Row, fields: _BbqRow) -> Example:
 
 def _sources(params: BbqParams, _split: Split) -> tuple[Source, ...]:
     return tuple(
-        Source(path=f"bbq/{'redrawn/' if category in REDRAWN else ''}{category}.jsonl.gz")
+        FileSource(path=f"bbq/{'redrawn/' if category in REDRAWN else ''}{category}.jsonl.gz")
         for category in params.categories
     )
 

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 
 from forgetscope.schema.base import Value
-from forgetscope.schema.example import Example, Row, Source, Split
+from forgetscope.schema.example import Example, FileSource, Row, Source, Split
 from forgetscope.tasks.base import Task, bad_row, read_row
 from forgetscope.tasks.multiple_choice import LETTERS, lettered
 
@@ -60,7 +60,7 @@ def _examples(_params: CsqaParams, rows: Iterable[Row], _split: Split) -> Iterat
 
 def _sources(_params: CsqaParams, split: Split) -> tuple[Source, ...]:
     part = "train" if split == "train" else "dev"
-    return (Source(path=f"commonsense_qa/{part}_rand_split.jsonl.gz"),)
+    return (FileSource(path=f"commonsense_qa/{part}_rand_split.jsonl.gz"),)
 
 
 CSQA = Task(

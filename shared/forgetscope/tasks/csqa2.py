@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import ConfigDict, Field
 
 from forgetscope.schema.base import Value
-from forgetscope.schema.example import Example, Row, Source, Split
+from forgetscope.schema.example import Example, FileSource, Row, Source, Split
 from forgetscope.tasks.base import Task, read_row
 from forgetscope.tasks.multiple_choice import yes_no
 
@@ -43,7 +43,7 @@ def _examples(_params: Csqa2Params, rows: Iterable[Row], _split: Split) -> Itera
 
 def _sources(_params: Csqa2Params, split: Split) -> tuple[Source, ...]:
     part = "train" if split == "train" else "dev"
-    return (Source(path=f"commonsense_qa_2/CSQA2_{part}.json.gz", format="json"),)
+    return (FileSource(path=f"commonsense_qa_2/CSQA2_{part}.json.gz", format="json"),)
 
 
 CSQA2 = Task(

@@ -17,15 +17,15 @@ from typing import Literal
 
 from forgetscope.core.subsample import rank
 from forgetscope.schema.base import Value
-from forgetscope.schema.example import Example, Row, Source, Split
+from forgetscope.schema.example import Example, FileSource, Row, Source, Split
 from forgetscope.tasks.base import Task
 from forgetscope.tasks.multiple_choice import lettered, yes_no
 from forgetscope.tasks.toxigen_rows import GROUPS, Statement, annotated, safenlp
 
 __all__ = ["TOXIGEN_QA", "ToxigenParams"]
 
-ANNOTATED = Source(path="toxigen/annotated_train.jsonl.gz")
-SAFENLP = Source(path="toxigen/safenlp_toxiGen.json.gz", format="json")
+ANNOTATED = FileSource(path="toxigen/annotated_train.jsonl.gz")
+SAFENLP = FileSource(path="toxigen/safenlp_toxiGen.json.gz", format="json")
 
 
 class ToxigenParams(Value):

@@ -52,10 +52,11 @@ def build_store(settings: Settings) -> Store:
 
 
 def build_rows(settings: Settings) -> Rows:
-    """The data sets' files."""
+    """The data sets: files, uploads, and those of the hub."""
+    from forgetscope.adapters.rows import RowSources
     from forgetscope.adapters.rows_files import FileRows
 
-    return FileRows(Path(settings.data_dir))
+    return RowSources(FileRows(Path(settings.data_dir)))
 
 
 def build_models(settings: Settings, store: Store) -> Models:

@@ -127,8 +127,22 @@ def analyse_work(
     params: JsonObject = {
         "settings": settings or {"bootstrap_replicates": 500},
         "tasks": [
-            {"id": "safety", "name": "made_safety", "kind": "safety", "chance": 0.5},
-            {"id": "capability", "name": "made_capability", "kind": "capability", "chance": 0.25},
+            {
+                "id": "safety",
+                "name": "made_safety",
+                "kind": "safety",
+                "chance": 0.5,
+                "judged": False,
+                "own_scores": None,
+            },
+            {
+                "id": "capability",
+                "name": "made_capability",
+                "kind": "capability",
+                "chance": 0.25,
+                "judged": False,
+                "own_scores": None,
+            },
         ],
         "chains": [list(c) for c in chains],
         "seeds": list(seeds),

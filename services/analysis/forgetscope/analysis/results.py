@@ -163,6 +163,12 @@ def _no_interval(clusters: int) -> str | None:
     return "all items are from a single cluster" if clusters == 1 else None
 
 
+def _no_chance(chance: float | None, unpaired: bool) -> str:
+    if chance is None:
+        return "this task has no chance level"
+    return _UNPAIRED if unpaired else "not above chance after its own stage"
+
+
 _UNPAIRED = "no item was scored under both models in at least one seed"
 
 
@@ -202,7 +208,7 @@ def _forgetting(design: Design, task: TaskOutcomes, row: _Row) -> ChainForgettin
         chance_corrected=measure(
             point.chance_corrected,
             drawn.chance_corrected,
-            undefined=_UNPAIRED if unpaired else "not above chance after its own stage",
+            undefined=_no_chance(task.info.chance, unpaired),
         ),
         per_seed={str(s): f for s, f in zip(design.seeds, per_seed, strict=True)},
         groups=tuple(_groups(design, task, row)),

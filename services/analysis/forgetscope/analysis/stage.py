@@ -29,7 +29,9 @@ class _Task(Value):
     id: str
     name: str
     kind: str
-    chance: float
+    chance: float | None
+    judged: bool
+    own_scores: str | None
 
 
 class _CellUse(Value):
@@ -120,7 +122,7 @@ def _outcomes(task: _Task, cells: Mapping[CellKey, list[Prediction]]) -> TaskOut
     items = arrange([p.groups for p in reference], [p.cluster for p in reference])
     info = TaskInfo.model_validate(
         {
-            **task.model_dump(),
+            **task.model_dump(include={"id", "name", "kind", "chance"}),
             "groups": items.groups,
             "items": len(reference),
             "clusters": items.clusters,
