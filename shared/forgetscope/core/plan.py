@@ -4,19 +4,18 @@ Equal prefixes of chains have equal keys and therefore are one stage: all ordere
 tasks are 6 + 30 trainings instead of 60.
 """
 
-from collections.abc import Iterator, Mapping
-from itertools import permutations
+from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
+from forgetscope.core.chains import chains_of, check_size, prefixes_of
 from forgetscope.core.engines import choose_engine
 from forgetscope.core.identity import stage_key
 from forgetscope.core.training import resolve_training
 from forgetscope.schema.base import JsonObject
-from forgetscope.schema.errors import InvalidSpec, PlanTooLarge
-from forgetscope.schema.experiment import ChainGenerator, ExperimentSpec
+from forgetscope.schema.experiment import ExperimentSpec
 from forgetscope.schema.plan import Plan, PlannedStage, Queue, StageKind, StageLabel
 
-__all__ = ["Facts", "TaskFacts", "build_plan", "chains_of"]
+__all__ = ["Facts", "TaskFacts", "build_plan"]
 
 QUEUES: Mapping[StageKind, Queue] = {
     "prepare_model": "train",
@@ -64,33 +63,6 @@ class Facts(NamedTuple):
     judge_fingerprint: str | None = None
 
 
-def chains_of(spec: ExperimentSpec, kinds: Mapping[str, str]) -> tuple[tuple[str, ...], ...]:
-    """The chains, written out. `kinds` maps each task id to safety or capability."""
-    if not isinstance(spec.chains, ChainGenerator):
-        return spec.chains
-    ids = [t.id for t in spec.tasks]
-    if spec.chains.generate == "all_ordered_pairs":
-        if len(ids) < 2:
-            raise InvalidSpec("ordered pairs need at least two tasks", where="/chains")
-        return tuple(permutations(ids, 2))
-    safety = [i for i in ids if kinds[i] == "safety"]
-    capability = [i for i in ids if kinds[i] == "capability"]
-    if not safety or not capability:
-        raise InvalidSpec(
-            f"safety × capability pairs need both kinds; got safety {safety} and "
-            f"capability {capability}",
-            where="/chains",
-        )
-    chains: list[tuple[str, ...]] = []
-    for s in safety:
-        for c in capability:
-            if spec.chains.orders in ("both", "safety_first"):
-                chains.append((s, c))
-            if spec.chains.orders in ("both", "capability_first"):
-                chains.append((c, s))
-    return tuple(chains)
-
-
 def build_plan(spec: ExperimentSpec, facts: Facts) -> Plan:
     """The stages of an experiment, inputs before users.
 
@@ -98,7 +70,7 @@ def build_plan(spec: ExperimentSpec, facts: Facts) -> Plan:
     """
     kinds: dict[str, str] = {i: t.kind for i, t in facts.tasks.items()}
     chains = chains_of(spec, kinds)
-    _check_size(spec, chains, facts.max_stages)
+    check_size(spec, chains, facts.max_stages)
     engine, engine_reason = choose_engine(
         spec.evaluation.engine,
         parameters=facts.model_parameters,
@@ -107,7 +79,7 @@ def build_plan(spec: ExperimentSpec, facts: Facts) -> Plan:
         available=facts.engines,
     )
     builder = _Builder(spec, facts, engine)
-    prefixes = list(dict.fromkeys(p for chain in chains for p in _prefixes(chain)))
+    prefixes = list(dict.fromkeys(p for chain in chains for p in prefixes_of(chain)))
     models: list[tuple[tuple[str, ...], int | None]] = []
     if spec.evaluation.base_model:
         models.append(((), None))
@@ -129,25 +101,6 @@ def build_plan(spec: ExperimentSpec, facts: Facts) -> Plan:
         engine_reason=engine_reason,
         notes=notes,
     )
-
-
-def _prefixes(chain: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    return (chain[: i + 1] for i in range(len(chain)))
-
-
-def _check_size(spec: ExperimentSpec, chains: tuple[tuple[str, ...], ...], max_stages: int) -> None:
-    """Count before building: an upper bound that ignores sharing would refuse what is small."""
-    prefixes = len({p for chain in chains for p in _prefixes(chain)})
-    trained = prefixes * len(spec.seeds)
-    count = trained + (trained + 1) * len(spec.tasks) + 2 * len(spec.tasks) + 3
-    if count > max_stages:
-        raise PlanTooLarge(
-            f"{len(chains)} chains × {len(spec.seeds)} seeds × {len(spec.tasks)} tasks expand to "
-            f"{count} stages; the limit is {max_stages}",
-            where="/chains",
-            hint="Use fewer chains, tasks or seeds, or split the experiment: shared stages are "
-            "reused across experiments.",
-        )
 
 
 class _Builder:
