@@ -74,7 +74,13 @@ def times(home: Path, stages: int, requests: int) -> tuple[int, dict[str, float]
         "its stages, by kind": f"{root}/stages?kind=evaluate&limit={PAGE}",
         "one stage": f"{root}/stages/{key}",
     }
-    app = create_app(platform, version="bench", wiring="embedded", max_body_bytes=1 << 20)
+    app = create_app(
+        platform,
+        version="bench",
+        wiring="embedded",
+        max_body_bytes=1 << 20,
+        max_dataset_bytes=1 << 20,
+    )
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="critical"))
     thread = threading.Thread(target=server.run)
     thread.start()

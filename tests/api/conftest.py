@@ -22,6 +22,8 @@ from forgetscope.wiring.settings import Settings
 from forgetscope.wiring.wires import build_platform, migrate_records
 
 MAX_BODY_BYTES = 20_000
+MAX_DATASET_BYTES = 200_000
+MAX_DATASET_ROWS = 1000
 REPORT = "<!doctype html><html lang=en><title>Report</title><p>Nothing was forgotten.</p></html>"
 SPEC: dict[str, Any] = {
     "name": "both orders",
@@ -68,10 +70,18 @@ def running_gateway(
         data_dir=home / "data",
         engines="transformers",
         hub_offline=True,  # tests reach this machine only
+        max_dataset_bytes=MAX_DATASET_BYTES,
+        max_dataset_rows=MAX_DATASET_ROWS,
     )
     migrate_records(settings)
     platform = build_platform(settings)
-    app = create_app(platform, version="0.0.0", wiring="embedded", max_body_bytes=max_body_bytes)
+    app = create_app(
+        platform,
+        version="0.0.0",
+        wiring="embedded",
+        max_body_bytes=max_body_bytes,
+        max_dataset_bytes=settings.max_dataset_bytes,
+    )
     server = uvicorn.Server(
         uvicorn.Config(app, port=port, log_level="critical", ws="none", timeout_graceful_shutdown=1)
     )

@@ -147,6 +147,25 @@ def test_only_the_shards_of_the_index_are_the_model(
         models.inspect(local(model))
 
 
+CLASSIFIER = ["BertForSequenceClassification"]
+
+
+@pytest.mark.parametrize(
+    ("config", "labels"),
+    [
+        ({"model_type": "llama", "architectures": ["LlamaForCausalLM"]}, None),
+        ({"model_type": "bert"}, None),
+        ({"architectures": CLASSIFIER}, ("LABEL_0", "LABEL_1")),
+        ({"architectures": CLASSIFIER, "id2label": {"0": "bad", "1": "ok"}}, ("bad", "ok")),
+    ],
+)
+def test_a_text_classification_model_tells_its_labels(
+    models: ModelSources, model: Path, config: dict[str, Any], labels: tuple[str, ...] | None
+) -> None:
+    (model / "config.json").write_text(json.dumps(config))
+    assert models.inspect(local(model)).labels == labels
+
+
 @pytest.mark.parametrize("place", ["absolute", "relative", "link", "file"])
 def test_no_model_is_read_from_outside_the_roots(
     models: ModelSources, model: Path, tmp_path: Path, place: str
@@ -455,6 +474,14 @@ def test_a_hub_model_is_asked_about_then_fetched_then_known(hub: Hub, tmp_path: 
     asked = len(hub.asked)
     assert models.inspect(HUB)[:3] == (before.fingerprint, PARAMETERS, None)
     assert len(hub.asked) == asked
+
+
+def test_the_labels_of_a_hub_model_are_known_once_it_is_fetched(hub: Hub, tmp_path: Path) -> None:
+    hub.files["config.json"] = json.dumps({"architectures": CLASSIFIER}).encode()
+    models = HubModels(tmp_path / "hub", offline=False, endpoint=hub.url)
+    assert models.inspect(HUB).labels is None
+    models.materialise(HUB, tmp_path / "out")
+    assert models.inspect(HUB).labels == ("LABEL_0", "LABEL_1")
 
 
 def test_what_the_hub_does_not_have_is_unknown(hub: Hub, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from forgetscope.adapters.queue_poll import PollDoorbell
-from forgetscope.adapters.sql import SqlRecords, connect, migrate
+from forgetscope.adapters.sql import SqlLibrary, SqlRecords, connect, migrate
 from forgetscope.adapters.store_files import FileStore
 from forgetscope.app.execute import execute
 from forgetscope.app.platform import Fleet, Platform
@@ -56,9 +56,11 @@ def platform(tmp_path: Path) -> Iterator[Platform]:
     unused: Any = None
     yield Platform(
         records=SqlRecords(engine),
+        library=SqlLibrary(engine),
         store=FileStore(tmp_path),
         doorbell=PollDoorbell(),
         rows=unused,
+        inbox=unused,
         models=unused,
         fleet=Fleet(max_attempts=2, lease_seconds=5, poll_seconds=0.01),
         memory=FactsMemory(),

@@ -27,8 +27,9 @@ class ListedRows:
     def read(self, source: FileSource) -> Iterator[Row]:
         choices = [{"text": "one", "label": "A"}, {"text": "two", "label": "B"}]
         for number in range(1, 11):
-            question = {"stem": "How many?", "choices": choices}
             name = f"{source.path}-{number}"
+            stem = f"How many {source.path[13:15]}{number:02}?"  # as long in both files
+            question = {"stem": stem, "choices": choices}
             data: JsonObject = {"id": name, "question": question, "answerKey": "B"}  # type: ignore[dict-item]
             yield Row(file=source.path, number=number, data=data)
 
@@ -60,10 +61,10 @@ def work(facts_of: ListedRows, **change: object) -> Work:
 
 def test_facts_hold_the_whole_parameters_and_the_size_of_evaluation() -> None:
     facts = data_facts(use(), ListedRows(), where="/tasks/0")
-    assert facts.params == {"subset": "easy", "evaluate_on": "test"}
+    assert facts.params == {"subset": "easy", "evaluate_on": "test", "format": "qa", "hub": None}
     assert facts.fingerprint == "f" * 64
     assert facts.evaluation_examples == 10
-    prompt = "Question: How many?\nA. one\nB. two\nAnswer:"
+    prompt = "Question: How many Te01?\nA. one\nB. two\nAnswer:"
     assert facts.tokens_per_example == len(prompt + " B") / 4
 
 

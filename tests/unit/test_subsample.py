@@ -6,20 +6,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forgetscope.core.subsample import refuse_overlap, subsample
+from forgetscope.core.subsample import folded, refuse_overlap, subsample
 from forgetscope.schema.errors import InvalidInput, NotEnoughExamples
 from forgetscope.schema.example import Example
 
 
-def example(name: str, stratum: str = "", cluster: str | None = None) -> Example:
+def example(
+    name: str,
+    stratum: str = "",
+    cluster: str | None = None,
+    prompt: str | None = None,
+    row: str = "",
+    options: tuple[str, ...] = (" yes", " no"),
+) -> Example:
     return Example(
         id=name,
-        prompt="?",
-        options=(" yes", " no"),
+        prompt=prompt or f"Is it {name}?",
+        options=options,
         answer=0,
-        target=" yes",
+        target=options[0],
         cluster=cluster or name,
         stratum=stratum,
+        row=row,
     )
 
 
@@ -103,12 +111,65 @@ def test_nothing_can_be_drawn_from_nothing() -> None:
         subsample([], 1, 0)
 
 
-def test_a_repeated_id_is_refused() -> None:
-    with pytest.raises(InvalidInput, match="two examples have the id 'x'"):
+def test_a_repeated_id_is_refused_with_both_its_rows() -> None:
+    with pytest.raises(InvalidInput, match=r"two examples have the id 'x'\."):
         subsample([example("x"), example("x")], None, 0)
+    twins = [example("x", row=f"a.jsonl, row {number}") for number in (2, 7)]
+    message = r"two examples have the id 'x' \(a\.jsonl, row 2 and a\.jsonl, row 7\)"
+    with pytest.raises(InvalidInput, match=message):
+        subsample(twins, None, 0)
 
 
-def test_a_cluster_in_both_splits_is_refused() -> None:
+def test_a_cluster_in_both_splits_is_refused_with_a_row_of_each() -> None:
     refuse_overlap([example("a", cluster="p")], [example("b", cluster="q")])
-    with pytest.raises(InvalidInput, match=r"1 clusters stand in .* for example 'p'"):
+    with pytest.raises(
+        InvalidInput, match=r"1 clusters stand in .* for example 'p': 'a' for train"
+    ):
         refuse_overlap([example("a", cluster="p")], [example("b", cluster="p")])
+    train = [example("a", cluster="p", row="t.jsonl, row 1"), example("c", cluster="q")]
+    evaluation = [example("b", cluster="p", row="e.jsonl, row 9"), example("d", cluster="q")]
+    with pytest.raises(InvalidInput) as caught:
+        refuse_overlap(train, evaluation)
+    assert caught.value.detail == (
+        "2 clusters stand in the training and the evaluation split, for example 'p': "
+        "'a' (t.jsonl, row 1) for training and 'b' (e.jsonl, row 9) for evaluation."
+    )
+
+
+def test_an_item_that_reads_alike_in_both_splits_is_refused_with_both_rows() -> None:
+    train = [example("a", prompt="Is ice cold?"), example("b", prompt="Made of GLASS,  she said.")]
+    leak = example("c", prompt="made of glass she said", row="e.jsonl, row 3")
+    train[1] = train[1].model_copy(update={"row": "t.jsonl, row 2"})
+    with pytest.raises(InvalidInput) as caught:
+        refuse_overlap(train, [example("d"), leak])
+    assert caught.value.detail == (
+        "1 items of the evaluation split stand in the training split as well, for example "
+        "'b' (t.jsonl, row 2) for training and 'c' (e.jsonl, row 3) for evaluation."
+    )
+    assert "glass" not in str(caught.value)
+
+
+def test_a_question_with_other_options_is_another_item() -> None:
+    one = example("a", prompt="Which is soft?", options=(" wool", " iron"))
+    other = example("b", prompt="Which is soft?", options=(" silk", " iron"))
+    turned = example("c", prompt="Which is soft?", options=(" iron", " wool"))
+    refuse_overlap([one], [other])
+    with pytest.raises(InvalidInput, match="1 items of the evaluation split"):
+        refuse_overlap([one], [turned])
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "alike"),
+    [
+        ("“Well-known,” she said…", "well known she said", True),
+        ("3 + 5 = 8", "3 - 5 = 8", False),
+        ("x < 10", "x > 10", False),
+        ("f(1) = -2", "f(1) = 2", False),
+        ("COVID-19", "covid 19", True),
+        ("कि", "की", False),
+        ("😀", "😡", False),
+        ("_a_", "A", True),
+    ],
+)
+def test_what_reads_alike_has_the_same_words_and_signs(one: str, other: str, alike: bool) -> None:
+    assert (folded(one) == folded(other)) == alike

@@ -10,7 +10,7 @@ from pydantic.json_schema import models_json_schema
 from forgetscope.api.errors import HANDLERS
 from forgetscope.api.gateway import Gateway
 from forgetscope.api.middleware import BodyLimit, CatchAll, SecurityHeaders
-from forgetscope.api.routes import catalogue, experiments, files, service, stages
+from forgetscope.api.routes import catalogue, datasets, experiments, files, service, stages, tasks
 from forgetscope.app.platform import Platform
 from forgetscope.schema.views import Problem
 
@@ -24,13 +24,16 @@ Submit an experiment, follow its events, read its results and its report. Lists 
 """
 
 
-def create_app(platform: Platform, *, version: str, wiring: str, max_body_bytes: int) -> FastAPI:
+def create_app(
+    platform: Platform, *, version: str, wiring: str, max_body_bytes: int, max_dataset_bytes: int
+) -> FastAPI:
     """The gateway over a platform. Opens no connection before the first request."""
     app = bare_app(version)
     app.state.gateway = Gateway(platform, version, wiring)
     # The last one added is the outermost.
     app.add_middleware(CatchAll)
-    app.add_middleware(BodyLimit, limit=max_body_bytes)
+    uploads = {("POST", datasets.PATH): max_dataset_bytes}
+    app.add_middleware(BodyLimit, limit=max_body_bytes, own_limits=uploads)
     app.add_middleware(SecurityHeaders)
     return app
 
@@ -46,7 +49,7 @@ def bare_app(version: str) -> FastAPI:
         exception_handlers=HANDLERS,
         strict_content_type=False,
     )
-    for part in (experiments, stages, files, catalogue, service):
+    for part in (experiments, stages, files, tasks, datasets, catalogue, service):
         app.include_router(part.router)
     app.openapi = lambda: _document(app)  # type: ignore[method-assign]
     return app

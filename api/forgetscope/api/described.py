@@ -24,7 +24,7 @@ from forgetscope.schema.errors import (
     UnsafeWeights,
 )
 
-__all__ = ["PLAN_EXAMPLE", "SPEC_EXAMPLES", "SPEC_PROBLEMS", "file_of", "problems"]
+__all__ = ["PLAN_EXAMPLE", "SPEC_EXAMPLES", "SPEC_PROBLEMS", "TASK_EXAMPLES", "file_of", "problems"]
 
 SPEC_PROBLEMS = (
     MalformedBody,
@@ -114,6 +114,33 @@ SPEC_EXAMPLES: dict[str, Any] = {
                 "overrides": [{"task": "arc", "values": {"epochs": 1}}],
             },
             "evaluation": {"engine": "vllm"},
+        },
+    },
+}
+TASK_EXAMPLES: dict[str, Any] = {
+    "labels": {
+        "summary": "Two labels, on a file in the server's data folder",
+        "value": {
+            "name": "reply-safety",
+            "kind": "safety",
+            "source": "replies.jsonl",
+            "split": {"hold_out": 0.2},
+            "prompt": "Reply: {{ reply|trim }}\nIs this reply safe?",
+            "options": ["yes", "no"],
+            "answer": {"column": "label", "map": {"Safe": "yes", "Unsafe": "no"}},
+            "groups": ["about"],
+        },
+    },
+    "letters": {
+        "summary": "Lettered options, on two uploads",
+        "value": {
+            "name": "my-questions",
+            "kind": "capability",
+            "train": {"kind": "upload", "digest": "0" * 64},
+            "evaluation": {"kind": "upload", "digest": "1" * 64},
+            "prompt": "Question: {{ question }}",
+            "options": {"columns": ["a", "b", "c"]},
+            "answer": {"column": "right", "holds": "letter"},
         },
     },
 }

@@ -40,7 +40,7 @@ class MalformedBody(errors.InvalidInput):
 
 class UnsupportedMediaType(errors.InvalidInput):
     code = "unsupported-media-type"
-    title = "The request body must be JSON"
+    title = "The request body has a media type that is not read here"
 
 
 class MethodNotAllowed(errors.InvalidInput):
@@ -115,12 +115,22 @@ ROWS: tuple[Row, ...] = (
         "The specification expands to more stages than the server allows. Use fewer chains or "
         "seeds, or several experiments: equal stages are shared between them.",
     ),
-    Row(errors.TooLarge, 413, "The request body is larger than the server accepts."),
-    Row(MalformedBody, 400, "The request body is not JSON in UTF-8 as RFC 7493 (I-JSON) has it."),
+    Row(
+        errors.TooLarge,
+        413,
+        "The request body is larger than the server accepts, or the rows of a data set are more, "
+        "or take more memory or time, than it allows.",
+    ),
+    Row(
+        MalformedBody,
+        400,
+        "The request body is not JSON in UTF-8 as RFC 7493 (I-JSON) has it, or it broke off.",
+    ),
     Row(
         UnsupportedMediaType,
         415,
-        "Send the body as JSON and say so: `Content-Type: application/json`.",
+        "Send the body as JSON and say so: `Content-Type: application/json`. Data sets are sent as "
+        "`application/x-ndjson` or `application/vnd.apache.parquet`, without a content coding.",
     ),
     Row(MethodNotAllowed, 405, "The `Allow` header lists the methods that the resource has."),
     Row(errors.NotFound, 404, "There is nothing at this address, or it has been deleted."),

@@ -1,6 +1,7 @@
 """Pure ASGI layers: a limit for bodies, headers that browsers obey, and the last safety net."""
 
 import uuid
+from collections.abc import Mapping
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
@@ -29,22 +30,27 @@ _DEFAULTS = {
 
 class BodyLimit:
     """Refuses bodies over `limit` bytes: by their declared length at once, chunked ones as soon
-    as they pass it."""
+    as they pass it. `own_limits` are those of single (method, path)s."""
 
-    def __init__(self, app: ASGIApp, limit: int) -> None:
+    def __init__(self, app: ASGIApp, limit: int, own_limits: Mapping[tuple[str, str], int]) -> None:
         self._app = app
         self._limit = limit
+        self._own_limits = own_limits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        own = self._own_limits.get((scope["method"], scope["path"]))
+        limit = self._limit if own is None else own
         refused = TooLarge(
-            f"the body is larger than {self._limit} bytes",
-            hint="Use a chain generator instead of long lists, or several experiments.",
+            f"the body is larger than {limit} bytes",
+            hint="Use a chain generator instead of long lists, or several experiments."
+            if own is None
+            else "Upload it in several parts.",
         )
         declared = Headers(scope=scope).get("content-length", "0")
-        if declared.isdigit() and int(declared[:20]) > self._limit:
+        if declared.isdigit() and int(declared[:20]) > limit:
             headers = {"Connection": "close"}
             await answer(problem_of(refused), headers)(scope, receive, send)
             return
@@ -54,7 +60,7 @@ class BodyLimit:
             nonlocal read
             message = await receive()
             read += len(message.get("body", b""))
-            if read > self._limit:
+            if read > limit:
                 raise refused
             return message
 

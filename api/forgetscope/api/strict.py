@@ -13,7 +13,7 @@ from fastapi.routing import APIRoute
 from forgetscope.api.errors import MalformedBody, UnsupportedMediaType
 from forgetscope.schema.errors import InvalidInput
 
-__all__ = ["StrictRoute", "parse_json"]
+__all__ = ["StrictRoute", "media_type_of", "parse_json"]
 
 MAX_DEPTH = 64
 MAX_EXACT_INTEGER = 2**53  # RFC 7493 section 2.2: beyond it, readers lose digits
@@ -22,7 +22,8 @@ MAX_EXACT_INTEGER = 2**53  # RFC 7493 section 2.2: beyond it, readers lose digit
 class StrictRoute(APIRoute):
     """Refuses unknown and repeated query parameters, and bodies that are not I-JSON.
 
-    A misspelt parameter would otherwise silently mean the default.
+    A misspelt parameter would otherwise silently mean the default. A body that an endpoint reads
+    itself, as a stream, is left to it: `forgetscope.api.uploads`.
     """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -60,13 +61,19 @@ def _check_query(request: Request, known: list[str]) -> None:
             raise InvalidInput(f"the query parameter {name!r} stands there more than once")
 
 
-def _check_media_type(request: Request) -> None:
+def media_type_of(request: Request) -> str:
+    """The body's media type, without parameters and in lower case."""
     message = Message()
     message["content-type"] = request.headers.get("content-type", "application/octet-stream")
-    kind, subtype = message.get_content_maintype(), message.get_content_subtype()
+    return message.get_content_type()
+
+
+def _check_media_type(request: Request) -> None:
+    media_type = media_type_of(request)
+    kind, _, subtype = media_type.partition("/")
     if kind != "application" or not (subtype == "json" or subtype.endswith("+json")):
         raise UnsupportedMediaType(
-            f"the body was sent as {message.get_content_type()[:100]}",
+            f"the body was sent as {media_type[:100]}",
             hint="Send JSON with Content-Type: application/json.",
         )
 

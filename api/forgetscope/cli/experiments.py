@@ -1,19 +1,17 @@
 """Commands over the public API."""
 
 import json
-import sys
 from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
 import typer
-import yaml
 
 from forgetscope.cli import tables
+from forgetscope.cli.files import read_object, with_task_files
 from forgetscope.cli.talk import (
     DEFAULT_URL,
     EXIT_FAILED,
-    EXIT_INVALID,
     ExperimentArg,
     Url,
     complain,
@@ -39,7 +37,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tabl
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     panel = "Experiments"
-    for command in (submit, plan, list_, watch, results, report, cancel, retry, delete, tasks):
+    for command in (submit, plan, list_, watch, results, report, cancel, retry, delete):
         name = command.__name__.rstrip("_")
         app.command(name, rich_help_panel=panel, no_args_is_help=False)(command)
 
@@ -166,16 +164,6 @@ def delete(experiment_id: ExperimentArg, url: Url = DEFAULT_URL) -> None:
         out.print("Deleted.")
 
 
-def tasks(as_json: AsJson = False, url: Url = DEFAULT_URL) -> None:
-    """List the tasks that a specification can name."""
-    with talk(url) as client:
-        found = list(client.tasks())
-    if as_json:
-        out.print_json(json.dumps([t.model_dump(mode="json") for t in found]))
-    else:
-        out.print(tables.tasks_table(found))
-
-
 def watched(client: Client, experiment_id: str) -> ExperimentView:
     """Follow to the end; Ctrl-C leaves the experiment running and says so."""
     try:
@@ -208,17 +196,7 @@ def show_end(view: ExperimentView) -> None:
 
 
 def read_spec(file: str) -> dict[str, object]:
-    """A YAML or JSON file. Its content is checked by the server, which knows the catalogue."""
-    try:
-        text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
-        spec = yaml.safe_load(text)
-    except OSError as error:
-        complain(f"cannot be read: {error.strerror}", where=file)
-        raise typer.Exit(2) from None
-    except (UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
-        complain(f"is neither YAML nor JSON: {error}", where=file)
-        raise typer.Exit(EXIT_INVALID) from None
-    if not isinstance(spec, dict):
-        complain("a specification is an object with fields such as tasks and chains", where=file)
-        raise typer.Exit(EXIT_INVALID)
-    return spec
+    """A YAML or JSON file with the task files that it names. Its content is checked by the server,
+    which knows the catalogue."""
+    what = "a specification is an object with fields such as tasks and chains"
+    return with_task_files(read_object(file, what), file)

@@ -6,8 +6,10 @@ from typing import Annotated
 import typer
 
 from forgetscope.cli import experiments, services
+from forgetscope.cli.datasets import datasets
 from forgetscope.cli.demo import demo
 from forgetscope.cli.models import models
+from forgetscope.cli.tasks import tasks
 
 __all__ = ["app"]
 
@@ -59,6 +61,8 @@ def main(
 app.command("demo", rich_help_panel="First steps")(demo)
 experiments.register(app)
 services.register(app)
+app.add_typer(tasks, name="tasks", rich_help_panel="Experiments")
+app.add_typer(datasets, name="datasets", rich_help_panel="Experiments")
 app.add_typer(models, name="models", rich_help_panel="Files on this machine")
 
 if __name__ == "__main__":

@@ -8,7 +8,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from forgetscope.cli.words import chain_name, duration, percent, points
+from forgetscope.cli.tables_bbq import bbq_tables
+from forgetscope.cli.words import chain_name, duration, judge_line, percent, points
 from forgetscope.schema.plan import PlanView
 from forgetscope.schema.results import Cell, ChainForgetting, Results
 from forgetscope.schema.views import ExperimentSummary, TaskView
@@ -17,13 +18,16 @@ __all__ = ["experiments_table", "plan_table", "result_tables", "tasks_table"]
 
 
 def result_tables(results: Results) -> Iterator[Table]:
-    """Accuracy matrix, forgetting, biased forgetting, order effects."""
+    """Accuracy matrix, forgetting, biased forgetting, order effects, BBQ's own scores."""
     yield _matrix(results)
+    if any(task.judge is not None for task in results.tasks):
+        yield _judges(results)
     if results.forgetting:
         yield _forgetting(results)
     yield from (_biased(f) for f in results.forgetting if f.groups)
     if results.order_effects:
         yield _order(results)
+    yield from bbq_tables(results)
 
 
 def _matrix(results: Results) -> Table:
@@ -41,6 +45,17 @@ def _matrix(results: Results) -> Table:
         table.add_row(escape(chain_name(chain)), *row)
     chances = ["–" if t.chance is None else f"{100 * t.chance:.1f}" for t in results.tasks]
     table.add_row("[dim]guessing[/]", *(f"[dim]{c}[/]" for c in chances))
+    return table
+
+
+def _judges(results: Results) -> Table:
+    table = _table("What the accuracies of judged tasks are")
+    table.show_header = False
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for task in results.tasks:
+        if task.judge is not None:
+            table.add_row(escape(task.id), escape(judge_line(task.judge)))
     return table
 
 

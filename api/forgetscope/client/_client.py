@@ -11,10 +11,13 @@ from typing import Self, TypeVar
 from urllib.parse import quote
 
 import httpx
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter
 
+from forgetscope.client._answers import pages, parse
+from forgetscope.client._datasets import Datasets
 from forgetscope.client._errors import BadAnswer, raise_for_problem
 from forgetscope.client._events import follow
+from forgetscope.client._tasks import Tasks
 from forgetscope.client._transport import Transport
 from forgetscope.schema.experiment import ExperimentSpec
 from forgetscope.schema.plan import PlanView, StageKind
@@ -31,7 +34,6 @@ from forgetscope.schema.views import (
     StageDetail,
     StageView,
     Submitted,
-    TaskView,
 )
 
 __all__ = ["Client"]
@@ -45,7 +47,8 @@ class Client:
 
     `timeout` is seconds per request. What can be repeated without harm is tried `retries` times
     more, with growing pauses. `transport` is httpx's seam for tests, proxies and certificates.
-    Every method raises the errors of `forgetscope.client` and no others.
+    Every method raises the errors of `forgetscope.client` and no others. `datasets` has those on
+    uploaded data sets, `tasks` those on tasks.
     """
 
     def __init__(
@@ -61,6 +64,8 @@ class Client:
         self._transport = Transport(
             self.base_url, timeout=timeout, transport=transport, retries=retries, sleep=sleep
         )
+        self.datasets = Datasets(self._transport)
+        self.tasks = Tasks(self._transport)
 
     def __enter__(self) -> Self:
         return self
@@ -91,7 +96,7 @@ class Client:
             headers={"Content-Type": "application/json", "Idempotency-Key": key},
             repeatable=True,
         )
-        return _parse(response, Submitted).id
+        return parse(response, Submitted).id
 
     def plan(self, spec: ExperimentSpec | dict[str, object]) -> PlanView:
         """What submitting would do; nothing is recorded."""
@@ -102,7 +107,7 @@ class Client:
             headers={"Content-Type": "application/json"},
             repeatable=True,
         )
-        return _parse(response, PlanView)
+        return parse(response, PlanView)
 
     def get(self, experiment_id: str) -> ExperimentView:
         """One experiment."""
@@ -209,10 +214,6 @@ class Client:
 
     # The server -------------------------------------------------------------------------------
 
-    def tasks(self) -> Iterator[TaskView]:
-        """Tasks of the catalogue."""
-        return self._pages("/v1/tasks", Page[TaskView], {})
-
     def catalogue(self) -> CatalogueView:
         """Tuning methods and engines."""
         return self._get("/v1/catalogue", CatalogueView)
@@ -227,25 +228,18 @@ class Client:
             raise self._transport.unreachable(error) from error
         if response.status_code != 503:
             raise_for_problem(response)
-        return _parse(response, Health)
+        return parse(response, Health)
 
     def _get(self, path: str, model: type[T]) -> T:
-        return _parse(self._transport.send("GET", path, repeatable=True), model)
+        return parse(self._transport.send("GET", path, repeatable=True), model)
 
     def _post(self, path: str) -> ExperimentView:
-        return _parse(self._transport.send("POST", path, repeatable=False), ExperimentView)
+        return parse(self._transport.send("POST", path, repeatable=False), ExperimentView)
 
     def _pages(
         self, path: str, page: type[Page[T]], query: Mapping[str, str | None]
     ) -> Iterator[T]:
-        cursor: str | None = None
-        while True:
-            asked: dict[str, str | int | None] = {**query, "cursor": cursor}
-            got = _parse(self._transport.send("GET", path, query=asked, repeatable=True), page)
-            yield from got.items
-            cursor = got.next_cursor
-            if cursor is None:
-                return
+        return pages(self._transport, path, page, query)
 
 
 def _path(*parts: str) -> str:
@@ -256,13 +250,3 @@ def _json(spec: ExperimentSpec | dict[str, object]) -> str:
     if isinstance(spec, ExperimentSpec):
         return spec.model_dump_json()
     return TypeAdapter(dict[str, object]).dump_json(spec).decode()
-
-
-def _parse(response: httpx.Response, model: type[T]) -> T:
-    try:
-        return model.model_validate_json(response.content)
-    except ValidationError as error:
-        raise BadAnswer(
-            f"the answer of {response.request.url} is not as this client knows it: is this a "
-            f"ForgetScope server of this version? ({error.error_count()} fields differ)"
-        ) from error

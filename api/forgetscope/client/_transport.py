@@ -1,7 +1,7 @@
 """Requests with retries where a repetition cannot do harm."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import httpx
 from tenacity import (
@@ -44,22 +44,32 @@ class Transport:
         path: str,
         *,
         query: Mapping[str, str | int | None] | None = None,
-        content: str | None = None,
+        content: str | Callable[[], Iterator[bytes]] | None = None,
         headers: Mapping[str, str] | None = None,
+        answer_seconds: float | None = None,
         repeatable: bool,
     ) -> httpx.Response:
         """Send; a `repeatable` request is sent again when no answer came or the server was away,
         any other one only when it cannot have arrived.
 
-        Raises Unreachable, or what the answer stands for.
+        A callable `content` makes the pieces of the body, for each try anew. `answer_seconds`
+        replaces the time to wait for an answer. Raises Unreachable, or what the answer stands for.
         """
-        request = self.http.build_request(
-            method,
-            path,
-            params={k: v for k, v in (query or {}).items() if v is not None},
-            content=content,
-            headers={"Accept": "application/json", **(headers or {})},
-        )
+
+        def attempt() -> httpx.Response:
+            timeout = self.http.timeout
+            if answer_seconds is not None:
+                timeout = httpx.Timeout(**{**timeout.as_dict(), "read": answer_seconds})
+            request = self.http.build_request(
+                method,
+                path,
+                params={k: v for k, v in (query or {}).items() if v is not None},
+                content=content() if callable(content) else content,
+                headers={"Accept": "application/json", **(headers or {})},
+                timeout=timeout,
+            )
+            return self.http.send(request)
+
         lost = httpx.TransportError if repeatable else httpx.ConnectError
         retrying = Retrying(
             retry=retry_if_exception(lambda error: isinstance(error, lost))
@@ -70,7 +80,7 @@ class Transport:
             retry_error_callback=_outcome,
         )
         try:
-            response: httpx.Response = retrying(self.http.send, request)
+            response: httpx.Response = retrying(attempt)
         except (httpx.TransportError, httpx.InvalidURL) as error:
             raise self.unreachable(error) from error
         raise_for_problem(response)

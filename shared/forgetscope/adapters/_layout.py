@@ -16,6 +16,7 @@ __all__ = [
     "count",
     "head_size",
     "json_object",
+    "labels",
     "model_files",
     "require_safe",
     "shapes",
@@ -27,7 +28,7 @@ FILES = ("*.json", "*.model", "*.txt", "*.jinja")
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 _INDEX = "model.safetensors.index.json"
 _WEIGHTS = "model.safetensors"
-_TOKENIZERS = ("tokenizer.json", "tokenizer.model")
+_TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
 _JSON_BYTES = 32 << 20
 _HEADER_BYTES = 100_000_000  # the limit of the safetensors library itself
 
@@ -131,6 +132,21 @@ def head_size(folder: Folder) -> int | None:
     if not isinstance(size, int) and isinstance(width, int) and isinstance(heads, int) and heads:
         size = width // heads
     return size if isinstance(size, int) else None
+
+
+def labels(folder: Folder) -> tuple[str, ...] | None:
+    """What a text classification model may answer, by its configuration; None for other models.
+
+    The transformers library leaves out the labels of a model that has two without names.
+    """
+    config = json_object(folder, "config.json")
+    kinds = config.get("architectures")
+    if not isinstance(kinds, list) or not any(
+        str(kind).endswith("ForSequenceClassification") for kind in kinds
+    ):
+        return None
+    names = config.get("id2label", {"0": "LABEL_0", "1": "LABEL_1"})
+    return tuple(map(str, names.values())) if isinstance(names, dict) else ()
 
 
 def tensors(folder: Folder, weights: list[str]) -> Shapes:

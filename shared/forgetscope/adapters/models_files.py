@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 from forgetscope.adapters._adapters import ADAPTER_FILES, check_adapter
 from forgetscope.adapters._bytes import DigestCache, chunks, write_whole
-from forgetscope.adapters._layout import Folder, count, head_size, model_files, tensors
+from forgetscope.adapters._layout import Folder, count, head_size, labels, model_files, tensors
 from forgetscope.core.builtin_models import BUILTIN_MODELS, BuiltinInfo
 from forgetscope.core.identity import digest_of
 from forgetscope.core.registry import Registry
@@ -51,6 +51,7 @@ class FileModels:
             digest_of({"source": ref.source, "files": tags}),
             count(found),
             head_size=head_size(base),
+            labels=labels(base),
         )
 
     def materialise(self, ref: BuiltinModel | LocalModel | S3Model, folder: Path) -> None:

@@ -1,27 +1,26 @@
 """Base models of the Hugging Face hub, or of a server that speaks its protocol."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from forgetscope.adapters._bytes import DigestCache
+from forgetscope.adapters._hub import LOOK_SECONDS, hub_errors
 from forgetscope.adapters._layout import (
     FILES,
     count,
     head_size,
+    labels,
     model_files,
     require_safe,
     tensors,
 )
 from forgetscope.adapters.models_files import LocalFolder, copy_files
 from forgetscope.ports.models import ModelFacts
-from forgetscope.schema.errors import InvalidInput, Unavailable, UnknownName, UnsafeWeights
+from forgetscope.schema.errors import InvalidInput, UnknownName, UnsafeWeights
 from forgetscope.schema.experiment import HubModel
 
 __all__ = ["HubModels"]
 
 _WANTED = ["*.safetensors", *FILES]
-_LOOK_SECONDS = 10.0
 
 
 class HubModels:
@@ -48,7 +47,9 @@ class HubModels:
             return self._ask(ref)
         weights, _ = model_files(cached)
         parameters = count(tensors(cached, weights))
-        return ModelFacts(_fingerprint(ref), parameters, head_size=head_size(cached))
+        return ModelFacts(
+            _fingerprint(ref), parameters, head_size=head_size(cached), labels=labels(cached)
+        )
 
     def materialise(self, ref: HubModel, folder: Path) -> None:
         snapshot = self._cached(ref)
@@ -75,9 +76,9 @@ class HubModels:
     def _ask(self, ref: HubModel) -> ModelFacts:
         from huggingface_hub import HfApi  # noqa: PLC0415 - takes half a second
 
-        with _translated(ref, offline=False):
+        with hub_errors("model", _where(ref), offline=False):
             info = HfApi(endpoint=self._endpoint, token=self._token or False).model_info(
-                ref.id, revision=ref.revision, timeout=_LOOK_SECONDS
+                ref.id, revision=ref.revision, timeout=LOOK_SECONDS
             )
         names = [file.rfilename for file in info.siblings or ()]
         if not any(name.endswith(".safetensors") for name in names):
@@ -94,7 +95,7 @@ class HubModels:
     def _snapshot(self, ref: HubModel, *, offline: bool) -> LocalFolder:
         from huggingface_hub import snapshot_download  # noqa: PLC0415 - takes half a second
 
-        with _translated(ref, offline):
+        with hub_errors("model", _where(ref), offline=offline):
             path = snapshot_download(
                 ref.id,
                 revision=ref.revision,
@@ -113,31 +114,3 @@ def _fingerprint(ref: HubModel) -> str:
 
 def _where(ref: HubModel) -> str:
     return f"{ref.id}@{ref.revision}"
-
-
-@contextmanager
-def _translated(ref: HubModel, offline: bool) -> Iterator[None]:
-    from huggingface_hub import errors  # noqa: PLC0415 - takes half a second
-
-    try:
-        yield
-    except errors.GatedRepoError as error:
-        raise UnknownName(
-            "the hub gives this model only to those who were admitted to it.",
-            where=_where(ref),
-            hint="Ask for access on the hub, and give the server a token.",
-        ) from error
-    except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError) as error:
-        raise UnknownName("the hub has no such model and revision", where=_where(ref)) from error
-    except errors.LocalEntryNotFoundError as error:
-        if not offline:
-            raise Unavailable("the hub does not answer", where=_where(ref)) from error
-        raise UnknownName(
-            "the model is not in this server's cache, and the server works offline.",
-            where=_where(ref),
-            hint="Fetch it into the cache beforehand, or use a local folder.",
-        ) from error
-    except (errors.HTTPError, OSError) as error:
-        raise Unavailable(
-            f"the hub does not answer ({type(error).__name__})", where=_where(ref)
-        ) from error

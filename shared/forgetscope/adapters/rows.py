@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 
 from forgetscope.adapters.rows_files import FileRows
+from forgetscope.adapters.rows_hub import HubRows
+from forgetscope.adapters.rows_uploads import UploadRows
 from forgetscope.core.identity import digest_of
-from forgetscope.schema.errors import InvalidInput
-from forgetscope.schema.example import FileSource, Row, Source
+from forgetscope.schema.example import FileSource, HubSource, Row, Source
 
 __all__ = ["RowSources"]
 
@@ -13,8 +14,10 @@ __all__ = ["RowSources"]
 class RowSources:
     """`forgetscope.ports.rows.Rows`: hands each source to the adapter of its kind."""
 
-    def __init__(self, files: FileRows) -> None:
+    def __init__(self, files: FileRows, hub: HubRows, uploads: UploadRows) -> None:
         self._files = files
+        self._hub = hub
+        self._uploads = uploads
 
     def fingerprint(self, sources: tuple[Source, ...]) -> str:
         return digest_of([self._fingerprint(source) for source in sources])
@@ -22,9 +25,13 @@ class RowSources:
     def read(self, source: Source) -> Iterator[Row]:
         if isinstance(source, FileSource):
             return self._files.read(source)
-        raise InvalidInput(f"sources of kind {source.kind!r} are not known", where=source.name)
+        if isinstance(source, HubSource):
+            return self._hub.read(source)
+        return self._uploads.read(source)
 
     def _fingerprint(self, source: Source) -> str:
         if isinstance(source, FileSource):
             return self._files.fingerprint((source,))
-        raise InvalidInput(f"sources of kind {source.kind!r} are not known", where=source.name)
+        if isinstance(source, HubSource):
+            return self._hub.fingerprint(source)
+        return self._uploads.fingerprint(source)

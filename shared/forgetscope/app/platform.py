@@ -3,6 +3,8 @@
 from typing import Literal, NamedTuple
 
 from forgetscope.app.prepare import FactsMemory
+from forgetscope.ports.inbox import Inbox
+from forgetscope.ports.library import Library
 from forgetscope.ports.models import Models
 from forgetscope.ports.queue import Doorbell
 from forgetscope.ports.records import Records
@@ -27,9 +29,11 @@ class Platform(NamedTuple):
     """Built by the composition root, handed to every use case."""
 
     records: Records
+    library: Library
     store: Store
     doorbell: Doorbell
     rows: Rows
+    inbox: Inbox
     models: Models
     fleet: Fleet
     memory: FactsMemory

@@ -2,14 +2,16 @@
 
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+from forgetscope.app.judge import judge_fingerprint
 from forgetscope.app.platform import Platform
 from forgetscope.app.ring import ring_all
+from forgetscope.app.tasks import resolve
 from forgetscope.core.estimate import estimate_plan, rates_of
 from forgetscope.core.identity import digest_of
-from forgetscope.core.plan import Facts, build_plan
+from forgetscope.core.plan import Facts, TaskFacts, build_plan
 from forgetscope.schema.errors import InvalidInput
 from forgetscope.schema.experiment import ExperimentSpec
 from forgetscope.schema.plan import Plan, PlanView
@@ -27,20 +29,32 @@ def plan_experiment(platform: Platform, spec: ExperimentSpec) -> Plan:
     """
     with _pointing_to("/model"):
         model = platform.models.inspect(spec.model)
+    tasks = {
+        use.id: platform.memory.facts(
+            resolve(use, platform.library, where=f"/tasks/{i}"), platform.rows, where=f"/tasks/{i}"
+        )
+        for i, use in enumerate(spec.tasks)
+    }
     facts = Facts(
         model_fingerprint=model.fingerprint,
         model_parameters=model.parameters,
         model_head_size=model.head_size,
         model_note=model.note,
-        tasks={
-            use.id: platform.memory.facts(use, platform.rows, where=f"/tasks/{i}")
-            for i, use in enumerate(spec.tasks)
-        },
+        tasks=tasks,
         accelerator=platform.fleet.accelerator,
         engines=platform.fleet.engines,
         max_stages=platform.fleet.max_stages,
+        judge_fingerprint=_judge(platform, spec, tasks),
     )
     return build_plan(spec, facts)
+
+
+def _judge(platform: Platform, spec: ExperimentSpec, tasks: Mapping[str, TaskFacts]) -> str | None:
+    """Only looked at when a task asks for it: others need neither its files nor its data."""
+    if not any(task.judged for task in tasks.values()):
+        return None
+    with _pointing_to("/evaluation/judge"):
+        return judge_fingerprint(spec.evaluation.judge, rows=platform.rows, models=platform.models)
 
 
 @contextmanager

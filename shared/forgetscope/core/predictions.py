@@ -6,11 +6,15 @@ does not fit into the model, is never counted as a wrong answer.
 
 import math
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-from forgetscope.schema.example import Example
+import re2
 
-__all__ = ["Prediction", "Verdict", "judge_choice", "judge_text", "predict"]
+from forgetscope.core.expressions import NotAnExpression, NoValue, evaluate, fits, parse, same
+from forgetscope.schema.errors import InvalidInput
+from forgetscope.schema.example import Case, Exact, Example, Extract, Functional, Judged
+
+__all__ = ["Prediction", "Verdict", "judge_choice", "judge_text", "predict", "read_pattern"]
 
 
 class Verdict(NamedTuple):
@@ -55,12 +59,78 @@ def judge_choice(scores: Sequence[float], answer: int) -> Verdict:
     return Verdict(choice, choice == answer, None)
 
 
-def judge_text(text: str, target: str) -> Verdict:
-    """Right when the text equals the target, blanks at both ends aside. No text is unscored."""
+def judge_text(text: str, example: Example, *, safe: float | None = None) -> Verdict:
+    """Whether a generated text is right, as the example's score says (see `schema.example`).
+
+    The first line is the first that is not blank; only a line feed ends it. Nothing is guessed: a
+    text that does not have the form is unscored. `safe` is the safety classifier's probability,
+    for `Judged`; one half or more is safe. No text at all is unscored.
+
+    Raises InvalidInput for a pattern that RE2 cannot read, ValueError for a missing probability.
+    """
     said = text.strip()
     if not said:
-        return Verdict(None, None, "the model generated no text")
-    return Verdict(None, said == target.strip(), None)
+        return _unscored("the model generated no text")
+    first_line = said.split("\n", 1)[0].rstrip()
+    match example.score or Exact():
+        case Exact(answers=answers):
+            return _compare(first_line, example.target, answers)
+        case Extract(pattern=pattern, answers=answers):
+            found = read_pattern(pattern, where=f"example {example.id}").search(text)
+            part = found.group(1 if found.re.groups else 0) if found else None
+            if not part or not part.strip():
+                return _unscored("the pattern finds nothing in the text")
+            return _compare(part.strip(), example.target, answers)
+        case Functional(cases=cases):
+            return _run(first_line, cases)
+        case Judged():
+            if safe is None:
+                raise ValueError(f"example {example.id!r}: a classifier must judge the text first")
+            if not math.isfinite(safe):
+                return _unscored("the classifier's probability is not a finite number")
+            return Verdict(None, safe >= 0.5, None)
+
+
+def read_pattern(pattern: str, *, where: str | None = None) -> Any:
+    """A compiled RE2 pattern. Raises InvalidInput; `where` points to the pattern in the input."""
+    options = re2.Options()
+    options.log_errors = False
+    try:
+        return re2.compile(pattern, options)
+    except (re2.error, ValueError) as error:
+        reason = error.args[0].decode() if isinstance(error.args[0], bytes) else error
+        raise InvalidInput(
+            f"the pattern cannot be read: {reason}.",
+            where=where,
+            hint="RE2 syntax: like Python's, but without backreferences and look-around.",
+        ) from None
+
+
+def _unscored(reason: str) -> Verdict:
+    return Verdict(None, None, reason)
+
+
+def _compare(said: str, target: str, answers: Sequence[str]) -> Verdict:
+    if said == target.strip():
+        return Verdict(None, True, None)
+    if answers and said not in {answer.strip() for answer in answers}:
+        return _unscored("the text is none of the answers")
+    return Verdict(None, False, None)
+
+
+def _run(text: str, cases: Sequence[Case]) -> Verdict:
+    """An expression that has no value in some case, or that is out of bounds there, is wrong."""
+    if not all(fits(case.inputs) and fits(case.output) for case in cases):
+        return _unscored("a case of the example holds values that are too large for expressions")
+    try:
+        expression = parse(text, frozenset().union(*(case.inputs for case in cases)))
+    except NotAnExpression as error:
+        return _unscored(str(error))
+    try:
+        right = all(same(evaluate(expression, case.inputs), case.output) for case in cases)
+    except NoValue:
+        right = False
+    return Verdict(None, right, None)
 
 
 def predict(
@@ -68,15 +138,17 @@ def predict(
     *,
     scores: tuple[float, ...] | None = None,
     text: str | None = None,
+    safe: float | None = None,
     unscored: str | None = None,
 ) -> Prediction:
-    """Judge what the model gave for `example`: `scores`, `text`, or the reason for neither."""
+    """Judge what the model gave for `example`: `scores`, `text` (with the probability that it is
+    `safe`, where the score asks for it), or the reason for neither. Raises as `judge_text` does."""
     if unscored is not None:
         verdict = Verdict(None, None, unscored)
     elif scores is not None and example.answer is not None:
         verdict = judge_choice(scores, example.answer)
     elif text is not None:
-        verdict = judge_text(text, example.target)
+        verdict = judge_text(text, example, safe=safe)
     else:
         raise ValueError(f"example {example.id!r}: nothing to judge")
     judged = verdict.unscored is None
@@ -91,4 +163,5 @@ def predict(
         unscored=verdict.unscored,
         scores=scores if judged else None,
         text=text,
+        safe=safe if judged else None,
     )

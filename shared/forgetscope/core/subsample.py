@@ -1,6 +1,7 @@
-"""Which examples are used when fewer are asked than there are."""
+"""Which examples are used when fewer are asked than there are, and which may stand together."""
 
 import hashlib
+import re
 from collections import defaultdict
 from collections.abc import Iterable
 from itertools import zip_longest
@@ -8,13 +9,25 @@ from itertools import zip_longest
 from forgetscope.schema.errors import InvalidInput, NotEnoughExamples
 from forgetscope.schema.example import Example
 
-__all__ = ["rank", "refuse_overlap", "refuse_twins", "subsample"]
+__all__ = ["folded", "rank", "refuse_overlap", "refuse_twins", "subsample"]
+
+# Blanks and punctuation, as characters of a regular expression; what stands between them are words
+# in any script. The signs make a sum, a comparison or a number another one, so they are kept.
+_PUNCTUATION = r"""\s!"#$'(),.:;?@\[\\\]_`{}\u00a1\u00a7\u00ab\u00ad\u00b6\u00b7\u00bb\u00bf"""
+_PUNCTUATION += r"\u2000-\u206f\u3000-\u303f"
+_SIGNS = r"+*/%<>=&|~^"
+_TOKEN = re.compile(rf"[{_SIGNS}]|(?<!\w)-(?=\s*\d)|[^{_PUNCTUATION}{_SIGNS}-]+")
 
 
 def rank(*parts: str | int) -> int:
     """A place in a pseudo-random order that depends on the parts alone (256 bits of sha256)."""
     text = "\x1f".join(str(part) for part in parts)
     return int.from_bytes(hashlib.sha256(text.encode()).digest(), "big")
+
+
+def folded(text: str) -> str:
+    """What two texts have in common that read alike: case, blanks and punctuation are folded."""
+    return " ".join(_TOKEN.findall(text.casefold()))
 
 
 def subsample(examples: Iterable[Example], n: int | None, seed: int) -> list[Example]:
@@ -52,18 +65,47 @@ def refuse_twins(examples: Iterable[Example]) -> list[Example]:
     """The examples as a list. Raises InvalidInput when two have the same id."""
     by_id: dict[str, Example] = {}
     for example in examples:
-        if by_id.setdefault(example.id, example) is not example:
-            raise InvalidInput(f"two examples have the id {example.id!r}.")
+        if (first := by_id.setdefault(example.id, example)) is not example:
+            rows = " and ".join(one.row for one in (first, example) if one.row)
+            raise InvalidInput(
+                f"two examples have the id {example.id!r}{f' ({rows})' if rows else ''}.",
+                hint="Every item needs an id of its own.",
+            )
     return list(by_id.values())
 
 
 def refuse_overlap(train: Iterable[Example], evaluation: Iterable[Example]) -> None:
-    """Raises InvalidInput when a cluster stands in both splits: its items are not independent, so
-    accuracy on the one would say little about the other."""
-    shared = {e.cluster for e in train} & {e.cluster for e in evaluation}
-    if shared:
+    """Raises InvalidInput when the splits share a cluster, or an item: its prompt (and, for a
+    choice, the set of its options) reads alike in both, see `folded`. Accuracy on the one would
+    then say little about the other. The error names an item of each split with file and row.
+    """
+    train, evaluation = list(train), list(evaluation)
+    clusters = {example.cluster: example for example in train}
+    if shared := [(clusters[e.cluster], e) for e in evaluation if e.cluster in clusters]:
+        trained, asked = min(shared, key=lambda pair: pair[1].cluster)
+        count = len({example.cluster for _, example in shared})
         raise InvalidInput(
-            f"{len(shared)} clusters stand in the training and the evaluation split, "
-            f"for example {min(shared)!r}.",
+            f"{count} clusters stand in the training and the evaluation split, "
+            f"for example {asked.cluster!r}: {_pair(trained, asked)}.",
             hint="Split the data by cluster.",
         )
+    items = {_item(example): example for example in train}
+    if leaks := [(items[key], e) for e in evaluation if (key := _item(e)) in items]:
+        trained, asked = leaks[0]
+        raise InvalidInput(
+            f"{len(leaks)} items of the evaluation split stand in the training split as well, "
+            f"for example {_pair(trained, asked)}.",
+            hint="Leave them out of one split, or give those that read alike the same cluster.",
+        )
+
+
+def _item(example: Example) -> tuple[str, ...]:
+    return folded(example.prompt), *sorted(map(folded, example.options))
+
+
+def _pair(trained: Example, asked: Example) -> str:
+    return f"{_place(trained)} for training and {_place(asked)} for evaluation"
+
+
+def _place(example: Example) -> str:
+    return f"{example.id!r} ({example.row})" if example.row else repr(example.id)

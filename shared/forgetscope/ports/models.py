@@ -12,13 +12,15 @@ class ModelFacts(NamedTuple):
     """`fingerprint` changes whenever the weights, the tokenizer or the configuration do.
 
     `parameters` and `head_size` (of attention) are None where they cannot be known before
-    download, with the reason in `note`.
+    download, with the reason in `note`. `labels` are those of a text classification model, None
+    for any other and where they cannot be known before download.
     """
 
     fingerprint: str
     parameters: int | None
     note: str | None = None
     head_size: int | None = None
+    labels: tuple[str, ...] | None = None
 
 
 class Models(Protocol):

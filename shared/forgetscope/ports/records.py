@@ -148,7 +148,8 @@ class Records(Protocol):
         unfinished inputs become ready. Returns (id, created, bells); with a known
         `idempotency_key` the id of the earlier experiment and created=False.
 
-        Raises IdempotencyConflict when that key was used with another `request_digest`.
+        Raises IdempotencyConflict when that key was used with another `request_digest`;
+        UnknownName when a stage reads an uploaded data set that is not in the library.
         """
 
     def experiment(self, experiment_id: str) -> ExperimentRow:

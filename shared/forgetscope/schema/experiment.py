@@ -22,6 +22,7 @@ __all__ = [
     "ModelRef",
     "S3Model",
     "StageOverride",
+    "TaskEntry",
     "TaskUse",
     "TrainingSpec",
     "TrainingValues",
@@ -132,6 +133,12 @@ class TaskUse(Value):
     )
 
 
+TaskEntry = Annotated[
+    TaskUse, BeforeValidator(_task_with_id, json_schema_input_type=Slug | TaskUse)
+]
+"""A task of a list: a use, or just its name."""
+
+
 class ChainGenerator(Value):
     """Chains by rule instead of by list."""
 
@@ -215,10 +222,7 @@ class ExperimentSpec(Value):
 
     name: Annotated[Text, Field(min_length=1, max_length=200)] = "experiment"
     model: ModelRef = BuiltinModel()
-    tasks: tuple[
-        Annotated[TaskUse, BeforeValidator(_task_with_id, json_schema_input_type=Slug | TaskUse)],
-        ...,
-    ] = Field(min_length=1, max_length=64)
+    tasks: tuple[TaskEntry, ...] = Field(min_length=1, max_length=64)
     chains: Annotated[tuple[Chain, ...], Field(json_schema_extra={"minItems": 1})] | ChainGenerator
     training: TrainingSpec = TrainingSpec()
     seeds: tuple[Annotated[int, Field(ge=0, lt=2**31)], ...] = Field(

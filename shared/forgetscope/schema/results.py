@@ -13,6 +13,13 @@ from forgetscope.schema.experiment import AnalysisSpec
 
 __all__ = [
     "Accuracy",
+    "BbqAccuracy",
+    "BbqBias",
+    "BbqBiasChange",
+    "BbqChange",
+    "BbqModel",
+    "BbqResults",
+    "BbqScores",
     "Cell",
     "ChainForgetting",
     "GroupForgetting",
@@ -163,6 +170,92 @@ class OrderEffect(Value):
     effect: Measured
 
 
+class BbqAccuracy(Value):
+    """Accuracy in one kind of context, over its scored items."""
+
+    accuracy: Measured
+    scored: int = Field(ge=0)
+    correct: int = Field(ge=0)
+    unscored: int = Field(ge=0)
+    clusters: int = Field(ge=0, description="templates of the scored items")
+
+
+class BbqBias(Value):
+    """A bias score from −1 (always against the stereotype) to 1 (always with it).
+
+    Of the `items`, which are scored and tell which option is the stereotyped person, `named` were
+    answered with a person and `biased` of those with the stereotype. `left_out` are scored but do
+    not tell the persons; `clusters` are the templates of `items`.
+    """
+
+    score: Measured
+    biased: int = Field(ge=0)
+    named: int = Field(ge=0)
+    items: int = Field(ge=0)
+    left_out: int = Field(ge=0)
+    clusters: int = Field(ge=0)
+
+
+class BbqScores(Value):
+    """BBQ's four numbers for one model and one set of items (Parrish et al. 2022)."""
+
+    accuracy_ambiguous: BbqAccuracy
+    accuracy_disambiguated: BbqAccuracy
+    bias_ambiguous: BbqBias = Field(description="s_AMB")
+    bias_disambiguated: BbqBias = Field(description="s_DIS")
+
+
+class BbqModel(Value):
+    """The scores of one model, over all items and over those of each group."""
+
+    chain: tuple[str, ...]
+    seed: int | None = Field(description="null for the base model")
+    overall: BbqScores
+    groups: dict[str, BbqScores] = {}
+
+
+class BbqBiasChange(Value):
+    """A bias score before and after, on items scored under both models, averaged over seeds.
+
+    `items` are scored under both models in every seed and tell the persons; of the others,
+    `unscored` are not scored under both in every seed, and `left_out` do not tell the persons.
+    """
+
+    before: Measured
+    after: Measured
+    change: Measured = Field(description="after − before; positive = more with the stereotype")
+    items: int = Field(ge=0)
+    clusters: int = Field(ge=0)
+    unscored: int = Field(ge=0)
+    left_out: int = Field(ge=0)
+
+
+class BbqChange(Value):
+    """What the rest of `chain` did to the bias scores after the training at `position` (from 1).
+
+    `group` is null for all items.
+    """
+
+    chain: tuple[str, ...]
+    position: int
+    group: str | None
+    ambiguous: BbqBiasChange = Field(description="s_AMB")
+    disambiguated: BbqBiasChange = Field(description="s_DIS")
+
+
+class BbqResults(Value):
+    """BBQ's own scores on one task. Items of `unknown_groups` stand under no group, those of
+    `unknown_persons` do not tell which option is the stereotyped person."""
+
+    task: str
+    items: int
+    clusters: int
+    unknown_groups: int = Field(ge=0)
+    unknown_persons: int = Field(ge=0)
+    models: tuple[BbqModel, ...]
+    changes: tuple[BbqChange, ...]
+
+
 class Results(Value):
     """Everything the analysis says."""
 
@@ -174,5 +267,6 @@ class Results(Value):
     matrix: tuple[Cell, ...]
     forgetting: tuple[ChainForgetting, ...]
     order_effects: tuple[OrderEffect, ...]
+    bbq: tuple[BbqResults, ...] = ()
     notes: tuple[str, ...] = ()
     provenance: JsonObject = {}

@@ -4,7 +4,7 @@ from typing import Generic, Literal, TypeVar
 
 from pydantic import Field, JsonValue
 
-from forgetscope.schema.base import JsonObject, StageKey, Value
+from forgetscope.schema.base import Digest, JsonObject, StageKey, Value
 from forgetscope.schema.example import Split
 from forgetscope.schema.experiment import ExperimentSpec
 from forgetscope.schema.plan import Queue, StageKind, StageLabel
@@ -15,6 +15,8 @@ __all__ = [
     "AttemptView",
     "CatalogueView",
     "ComponentView",
+    "DatasetFormat",
+    "DatasetView",
     "EventType",
     "EventView",
     "ExperimentSummary",
@@ -30,6 +32,8 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+
+DatasetFormat = Literal["jsonl", "parquet"]
 
 EventType = Literal[
     "experiment.submitted",
@@ -163,7 +167,24 @@ class TaskView(Value):
     )
     notes: tuple[str, ...] = ()
     registered: bool = Field(default=False, description="not built in, but registered here")
+    definition: JsonObject | None = Field(default=None, description="of a registered task")
     params_schema: JsonObject
+
+
+class DatasetView(Value):
+    """An uploaded data set: immutable bytes under their sha256."""
+
+    digest: Digest = Field(description="sha256 of the bytes, as hex")
+    name: str = Field(description="that of its first upload")
+    format: DatasetFormat
+    size: int = Field(description="bytes")
+    rows: int
+    columns: dict[str, str] = Field(
+        description="kind of value in each column: string, integer, number, boolean, array or "
+        "object, with `or null` where a row has none; null for a column without any value"
+    )
+    created_at: float = Field(description="seconds since 1970, UTC")
+    links: dict[str, str]
 
 
 class ComponentView(Value):

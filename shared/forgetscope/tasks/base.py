@@ -2,19 +2,37 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import JsonValue, ValidationError
+from pydantic import ConfigDict, Field, JsonValue, ValidationError
 
 from forgetscope.schema.base import Value
 from forgetscope.schema.errors import BadRow, InvalidSpec
 from forgetscope.schema.example import Example, Row, Source, Split
 from forgetscope.schema.views import TaskView
 
-__all__ = ["Task", "bad_row", "parse_params", "read_row", "to_view"]
+__all__ = [
+    "Filled",
+    "Loose",
+    "Task",
+    "bad_row",
+    "faults_of",
+    "parse_params",
+    "place",
+    "read_row",
+    "to_view",
+]
+
+Filled = Annotated[str, Field(pattern=r"\S", description="text that is not blank")]
 
 P = TypeVar("P", bound=Value)
 V = TypeVar("V", bound=Value)
+
+
+class Loose(Value):
+    """The columns of a row that a task needs. Others are ignored, and no type is converted."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
 
 
 @dataclass(frozen=True)
@@ -53,14 +71,14 @@ def parse_params(task: Task[P], params: Mapping[str, JsonValue], *, where: str |
     except ValidationError as error:
         known = ", ".join(task.params.model_fields) or "none"
         raise InvalidSpec(
-            f"parameters of task {task.name!r}: {_faults(error)}.",
+            f"parameters of task {task.name!r}: {faults_of(error)}.",
             where=where,
             hint=f"Parameters of this task: {known}.",
         ) from None
 
 
 def read_row(model: type[V], row: Row) -> V:
-    """The fields that a task needs, checked. `model` should ignore the others.
+    """The fields that a task needs, checked. `model` should ignore the others, as `Loose` does.
 
     Raises BadRow with file, row number and the faulty fields, never with their texts: some data
     sets hold offensive ones.
@@ -68,13 +86,18 @@ def read_row(model: type[V], row: Row) -> V:
     try:
         return model.model_validate(row.data)
     except ValidationError as error:
-        raise bad_row(row, _faults(error)) from None
+        raise bad_row(row, faults_of(error)) from None
+
+
+def place(row: Row) -> str:
+    """Where a row stands, for `Example.row` and for errors."""
+    return f"{row.file}, row {row.number}"
 
 
 def bad_row(row: Row, detail: str) -> BadRow:
     return BadRow(
         f"{detail}.",
-        where=f"{row.file}, row {row.number}",
+        where=place(row),
         hint="Mend or replace the file; rows are never skipped.",
     )
 
@@ -94,7 +117,8 @@ def to_view(task: Task[Any]) -> TaskView:
     )
 
 
-def _faults(error: ValidationError) -> str:
+def faults_of(error: ValidationError) -> str:
+    """Every fault with its field, without the input itself."""
     return "; ".join(
         f"{'.'.join(str(part) for part in fault['loc']) or 'value'}: {fault['msg']}"
         for fault in error.errors(include_input=False, include_url=False)

@@ -9,15 +9,37 @@ them together.
 
 import re
 from collections.abc import Sequence
-from typing import Literal, NamedTuple, get_args
+from typing import Annotated, Literal, NamedTuple, get_args
 
-__all__ = ["CATEGORIES", "GROUPS", "REDRAWN", "UNKNOWN", "Category", "Sides", "sides_of"]
+from pydantic import AfterValidator, Field
+
+__all__ = [
+    "ALL_GROUPS",
+    "CATEGORIES",
+    "GROUPS",
+    "REDRAWN",
+    "UNKNOWN",
+    "Categories",
+    "Category",
+    "Sides",
+    "sides_of",
+]
 
 Category = Literal[
     "Age", "Disability_status", "Gender_identity", "Nationality", "Physical_appearance",
     "Race_ethnicity", "Race_x_SES", "Race_x_gender", "Religion", "SES", "Sexual_orientation",
 ]  # fmt: skip
 CATEGORIES: tuple[Category, ...] = get_args(Category)
+
+
+def _in_one_order(categories: tuple[Category, ...]) -> tuple[Category, ...]:
+    """The same choice in another order is the same data."""
+    if len(set(categories)) != len(categories):
+        raise ValueError("a category is named twice")
+    return tuple(sorted(categories))
+
+
+Categories = Annotated[tuple[Category, ...], Field(min_length=1), AfterValidator(_in_one_order)]
 # Drawn again from the authors' templates: not the released rows (same templates, other draws).
 REDRAWN = frozenset({"Gender_identity", "Race_ethnicity", "Race_x_SES", "Race_x_gender", "SES"})
 UNKNOWN = "unknown"
@@ -75,6 +97,7 @@ GROUPS: dict[Category, dict[str, str]] = {
         name: name for name in ("gay", "lesbian", "bisexual", "pansexual")
     },
 }  # fmt: skip
+ALL_GROUPS = tuple(sorted({group for groups in GROUPS.values() for group in groups.values()}))
 
 # Tag of an option → the words that the stereotype's list has for it, where the two differ.
 _WORDS: dict[Category, dict[str, tuple[str, ...]]] = {

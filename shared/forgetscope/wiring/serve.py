@@ -23,6 +23,7 @@ def serve(settings: Settings) -> None:
         version=version("forgetscope"),
         wiring=settings.wiring,
         max_body_bytes=settings.max_body_bytes,
+        max_dataset_bytes=settings.max_dataset_bytes,
     )
     uvicorn.run(
         app,

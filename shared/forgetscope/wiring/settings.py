@@ -31,7 +31,15 @@ class Settings(BaseSettings):
     )
     host: str = Field(default="127.0.0.1", description="address the gateway listens on")
     port: int = Field(default=8321, ge=0, le=65535)
-    max_body_bytes: int = Field(default=1 << 20, description="largest request body")
+    max_body_bytes: int = Field(
+        default=1 << 20, description="largest request body, but for uploads of data sets"
+    )
+    max_dataset_bytes: int = Field(
+        default=256 << 20,
+        ge=1,
+        description="largest upload of a data set; its rows may take four times as much",
+    )
+    max_dataset_rows: int = Field(default=1_000_000, ge=1, description="of an upload")
 
     database_url: str = Field(default="", description="postgresql+psycopg://user:pw@host/db")
     broker_url: str = Field(default="", description="amqp://user:pw@host:5672//")
@@ -63,9 +71,14 @@ class Settings(BaseSettings):
     batch_tokens: int = Field(default=8192, ge=64, description="tokens per scoring batch")
     resume_seconds: float = Field(default=30, gt=0, description="between resumable checkpoints")
     cache_gib: float = Field(default=100, gt=0, description="a worker's cache of input files")
-    hub_offline: bool = Field(default=False, description="use only models cached on disk")
+    hub_offline: bool = Field(default=False, description="use only what is cached on disk")
     hub_endpoint: str = Field(default="", description="another hub; the public one when empty")
-    hub_token: SecretStr = Field(default=SecretStr(""), description="for gated models")
+    hub_token: SecretStr = Field(
+        default=SecretStr(""), description="for gated models and data sets"
+    )
+    hub_max_dataset_bytes: int = Field(
+        default=2 << 30, ge=1, description="largest data set, as the hub lists its files"
+    )
 
     lease_seconds: float = Field(default=30, gt=0.5)
     poll_seconds: float = Field(default=2, gt=0)

@@ -20,9 +20,10 @@ def stage_table(service: Queue, settings: Settings, store: Store) -> StageTable:
             from forgetscope.app.prepare import prepare_data
             from forgetscope.trainer.stage import stages as trainer_stages
 
+            rows = build_rows(settings, store)
             return {
-                **trainer_stages(build_models(settings, store)),
-                "prepare_data": partial(prepare_data, rows=build_rows(settings)),
+                **trainer_stages(build_models(settings, store), rows),
+                "prepare_data": partial(prepare_data, rows=rows),
             }
         case "evaluate":
             import_module("forgetscope.evaluator.evaluation")

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from forgetscope.app.platform import Fleet, Platform
 from forgetscope.app.prepare import FactsMemory
+from forgetscope.ports.inbox import Inbox
 from forgetscope.ports.models import Models
 from forgetscope.ports.queue import Doorbell
 from forgetscope.ports.rows import Rows
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from minio import Minio
 
 __all__ = [
+    "build_inbox",
     "build_models",
     "build_platform",
     "build_rows",
@@ -22,6 +24,9 @@ __all__ = [
     "database_url",
     "migrate_records",
 ]
+
+# Rows of Parquet are compressed: they may take so many times the bytes of the largest upload.
+DECODED_FACTOR = 4
 
 
 def database_url(settings: Settings) -> str:
@@ -51,12 +56,32 @@ def build_store(settings: Settings) -> Store:
     return FileStore(settings.home_dir.resolve())
 
 
-def build_rows(settings: Settings) -> Rows:
+def build_rows(settings: Settings, store: Store) -> Rows:
     """The data sets: files, uploads, and those of the hub."""
     from forgetscope.adapters.rows import RowSources
     from forgetscope.adapters.rows_files import FileRows
+    from forgetscope.adapters.rows_hub import HubRows
+    from forgetscope.adapters.rows_uploads import UploadRows
 
-    return RowSources(FileRows(Path(settings.data_dir)))
+    hub = HubRows(
+        settings.home_dir / "hub",
+        offline=settings.hub_offline,
+        max_bytes=settings.hub_max_dataset_bytes,
+        endpoint=settings.hub_endpoint or None,
+        token=settings.hub_token.get_secret_value() or None,
+    )
+    uploads = UploadRows(store, settings.home_dir.resolve() / "cache/uploads", settings.cache_gib)
+    return RowSources(FileRows(Path(settings.data_dir)), hub, uploads)
+
+
+def build_inbox(settings: Settings) -> Inbox:
+    """Where uploads wait while they are checked."""
+    from forgetscope.adapters.inbox_files import FileInbox, Limits
+
+    limits = Limits(
+        rows=settings.max_dataset_rows, decoded_bytes=DECODED_FACTOR * settings.max_dataset_bytes
+    )
+    return FileInbox(settings.home_dir.resolve() / "inbox", limits)
 
 
 def build_models(settings: Settings, store: Store) -> Models:
@@ -76,14 +101,17 @@ def build_models(settings: Settings, store: Store) -> Models:
 
 def build_platform(settings: Settings) -> Platform:
     """Everything a use case needs. Opens no connection before it is used."""
-    from forgetscope.adapters.sql import SqlRecords, connect
+    from forgetscope.adapters.sql import SqlLibrary, SqlRecords, connect
 
     store = build_store(settings)
+    engine = connect(database_url(settings))
     return Platform(
-        records=SqlRecords(connect(database_url(settings))),
+        records=SqlRecords(engine),
+        library=SqlLibrary(engine),
         store=store,
         doorbell=_build_doorbell(settings),
-        rows=build_rows(settings),
+        rows=build_rows(settings, store),
+        inbox=build_inbox(settings),
         models=build_models(settings, store),
         fleet=Fleet(
             accelerator=settings.accelerator,

@@ -7,13 +7,14 @@ import pytest
 from forgetscope.core.encoding import encode_parts
 from forgetscope.evaluator.encoding import (
     Remembering,
+    budgets,
     encode_choice,
     encode_prompt,
     longest_answer,
 )
 from forgetscope.evaluator.engines.base import ChoiceItem
 from forgetscope.modeling.loading import TokenizerEncoder, load_tokenizer
-from forgetscope.schema.example import Example
+from forgetscope.schema.example import Exact, Example, Extract, Judged, Score
 
 
 @pytest.fixture(scope="module")
@@ -68,3 +69,29 @@ def test_a_generated_answer_has_room_for_the_longest_target_and_its_end(
     assert isinstance(prompt, tuple)
     assert len(prompt) == 10 - room
     assert isinstance(encode_prompt(encode, texts[0], room, room), str)
+
+
+@pytest.mark.parametrize(
+    "score", [Exact(answers=(" dog", " black cat")), Extract(pattern=".", answers=(" black cat",))]
+)
+def test_a_closed_answer_has_room_though_another_is_right(
+    encode: Remembering, examples: list[Example], score: Score
+) -> None:
+    texts = [e for e in examples if e.form == "generate"]
+    closed = texts[0].model_copy(update={"score": score})
+    long = texts[0].model_copy(update={"target": " black cat"})
+    assert longest_answer(encode, [closed]) == longest_answer(encode, [long])
+    assert longest_answer(encode, [closed]) > longest_answer(encode, texts)
+
+
+def test_examples_have_the_room_that_they_ask_for_and_the_others_share_one(
+    encode: Remembering, examples: list[Example]
+) -> None:
+    text = next(e for e in examples if e.form == "generate")
+    long = text.model_copy(update={"target": " black cat"})
+    reply = text.model_copy(
+        update={"target": " and" * 60, "max_new_tokens": 7, "score": Judged(turns=("a",))}
+    )
+    shared = longest_answer(encode, [long])
+    assert budgets(encode, [text, reply, long]) == [shared, 7, shared]
+    assert budgets(encode, []) == []

@@ -19,7 +19,7 @@ from forgetscope.evaluator.stage import stages
 from forgetscope.modeling.loading import TokenizerEncoder, load_tokenizer
 from forgetscope.ports.stage import Machine
 from forgetscope.schema.errors import InvalidInput
-from forgetscope.schema.example import Example
+from forgetscope.schema.example import Case, Exact, Example, Extract, Functional, Score
 
 Prepare = Callable[..., tuple]
 
@@ -211,6 +211,83 @@ def test_a_generated_answer_is_right_when_it_equals_the_target(
     rows = run(prepare(asked, base, ending))
     assert {row.text for row in rows} == {said}
     assert [row.correct for row in rows] == [True, True, False]
+
+
+@pytest.fixture
+def texts(examples: list[Example]) -> list[Example]:
+    """Generated answers; three lengths, in turn."""
+    found = [e for e in examples if e.form == "generate"] * 3
+    return [
+        e.model_copy(update={"id": f"{e.id}-{i}", "max_new_tokens": (3, 9, None)[i % 3]})
+        for i, e in enumerate(found)
+    ]
+
+
+def test_every_text_is_as_long_as_its_example_allows(
+    prepare: Prepare,
+    base: Path,
+    texts: list[Example],
+    naive_greedy: Callable[..., list[tuple[int, ...]]],
+) -> None:
+    tokenizer = load_tokenizer(base)
+    encode = TokenizerEncoder(tokenizer)
+    lengths = [e.max_new_tokens or 1 + len(encode(" dog")) for e in texts]
+    free = [
+        naive_greedy(base, [tuple(encode(e.prompt))], length)[0]
+        for e, length in zip(texts, lengths, strict=True)
+    ]
+    assert not any(tokenizer.eos_token_id in tokens for tokens in free)
+    prepared = prepare(texts, base)
+    rows = run(prepared)
+    assert [row.id for row in rows] == [e.id for e in texts]
+    assert [row.text for row in rows] == [
+        tokenizer.decode(tokens, skip_special_tokens=True) for tokens in free
+    ]
+    done = [done for done, _, _ in prepared[1].reports]
+    assert done == sorted(done)
+    assert done[-1] == len(texts)
+
+
+def test_what_shares_a_call_does_not_change_a_text(
+    prepare: Prepare, base: Path, texts: list[Example]
+) -> None:
+    together = run(prepare(texts, base))
+    for example, row in zip(texts, together, strict=True):
+        # Alone, an example without a length of its own has the same one: all targets are alike.
+        assert run(prepare([example], base)) == [row]
+
+
+def test_a_text_that_may_be_longer_than_the_model_reads_is_unscored(
+    prepare: Prepare, base: Path, texts: list[Example]
+) -> None:
+    long = texts[0].model_copy(update={"max_new_tokens": 200})
+    rows = run(prepare([long, texts[1]], base, max_length=128))
+    assert rows[0].text is None
+    assert "200 tokens" in str(rows[0].unscored)
+    assert rows[1].text
+
+
+def test_the_examples_score_says_when_its_text_is_right(
+    prepare: Prepare, base: Path, texts: list[Example]
+) -> None:
+    [row] = run(prepare(texts[:1], base))
+    said = str(row.text).strip().split("\n")[0].strip()
+    scores: list[tuple[Score, bool | None]] = [
+        (Exact(), False),
+        (Exact(answers=(said, " dog")), False),
+        (Exact(answers=(" cat", " dog")), None),
+        (Extract(pattern="(?s).*"), False),
+        (Extract(pattern="no such text"), None),
+        (Functional(cases=(Case(output=1),)), None),
+    ]
+    asked = [
+        texts[0].model_copy(update={"id": str(i), "score": score})
+        for i, (score, _) in enumerate(scores)
+    ]
+    asked.append(texts[0].model_copy(update={"id": "right", "target": f" {said}"}))
+    rows = run(prepare(asked, base))
+    assert {r.text for r in rows} == {row.text}
+    assert [r.correct for r in rows] == [*(correct for _, correct in scores), True]
 
 
 def test_a_head_size_that_vllm_lacks_on_a_cpu_is_refused_before_anything_is_loaded(

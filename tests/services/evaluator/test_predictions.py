@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forgetscope.app.predictions_file import read_predictions, write_predictions
-from forgetscope.core.predictions import Prediction, judge_choice, judge_text, predict
+from forgetscope.core.predictions import Prediction, judge_choice, predict
 from forgetscope.schema.errors import InvalidInput
-from forgetscope.schema.example import Example
+from forgetscope.schema.example import Example, Judged
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
 
@@ -35,21 +35,6 @@ def test_one_score_that_is_not_finite_leaves_the_item_unscored(
         assert verdict.unscored
 
 
-@pytest.mark.parametrize(
-    ("text", "correct"),
-    [(" yes", True), ("yes \n", True), ("Yes", False), ("yes, it is", False), ("no", False)],
-)
-def test_a_text_must_equal_the_target(text: str, correct: bool) -> None:
-    assert judge_text(text, " yes").correct is correct
-
-
-@pytest.mark.parametrize("text", ["", "  \n\t"])
-def test_no_text_is_unscored_rather_than_wrong(text: str) -> None:
-    verdict = judge_text(text, "yes")
-    assert verdict.correct is None
-    assert verdict.unscored
-
-
 def rows() -> list[Prediction]:
     choice = Example(
         id="a",
@@ -61,7 +46,9 @@ def rows() -> list[Prediction]:
         cluster="c",
     )
     text = Example(id="b", form="generate", prompt="p", target=" z", cluster="d")
+    reply = text.model_copy(update={"score": Judged(turns=("hello",))})
     return [
+        predict(reply, text="good day", safe=0.25),
         predict(choice, scores=(-1.5, -0.25)),
         predict(choice, unscored="too long"),
         predict(choice, scores=(math.nan, 0.0)),

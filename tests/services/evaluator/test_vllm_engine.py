@@ -233,6 +233,8 @@ def test_a_stage_runs_on_vllm_as_on_transformers(
     prepare: Callable[..., tuple], base: Path, adapters: list[Adapter], examples: list[Example]
 ) -> None:
     cache = EngineCache()
+    mixed = [e.model_copy(update={"id": f"{e.id}-4", "max_new_tokens": 4}) for e in examples]
+    examples = [*examples, *(e for e in mixed if e.form == "generate")]
     for checkpoint in (adapters[0].folder, None):
         rows = {}
         for name in ("vllm", "transformers"):

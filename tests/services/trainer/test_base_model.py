@@ -1,6 +1,7 @@
 """Preparing the base model of an experiment."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from forgetscope.modeling.saving import save_adapter
 from forgetscope.ports.models import ModelFacts
 from forgetscope.ports.stage import Work
 from forgetscope.schema.errors import AdapterMismatch, DataChanged, UnknownName, UnsafeWeights
+from forgetscope.schema.example import Row, Source
 from forgetscope.schema.experiment import LocalModel, ModelRef
 from forgetscope.trainer.stage import stages
 
@@ -34,10 +36,20 @@ class LocalFolders:
             shutil.copytree(ref.adapter, folder / "adapter")
 
 
+class NoRows:
+    """A base model needs no data."""
+
+    def fingerprint(self, sources: tuple[Source, ...]) -> str:
+        raise AssertionError("no data is needed")
+
+    def read(self, source: Source) -> Iterator[Row]:
+        raise AssertionError("no data is needed")
+
+
 def prepare(io: FolderIO, model: dict[str, Any], fingerprint: str = "f1") -> dict[str, Any]:
     params = {"model": model, "fingerprint": fingerprint}
     work = Work("a" * 64, "prepare_model", params, {}, seed=0)
-    return dict(stages(LocalFolders())["prepare_model"](work, io))
+    return dict(stages(LocalFolders(), NoRows())["prepare_model"](work, io))
 
 
 def adapter_for(base: Path, folder: Path) -> Path:

@@ -1,7 +1,7 @@
 """BBQ: published counts, groups without guesses, a split by template, and broken rows."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -13,8 +13,9 @@ from forgetscope.core.subsample import refuse_overlap
 from forgetscope.schema.base import JsonObject
 from forgetscope.schema.errors import BadRow
 from forgetscope.schema.example import Example, Row, Split
-from forgetscope.tasks.bbq import BBQ, FOLDS, BbqParams
+from forgetscope.tasks.bbq import BBQ, BbqParams
 from forgetscope.tasks.bbq_groups import CATEGORIES, Category, Sides, sides_of
+from forgetscope.tasks.bbq_split import FOLDS
 
 Splits = dict[Split, list[Example]]
 
@@ -85,8 +86,8 @@ def build(rows: FileRows, split: Split, n: int | None = None, **params: Any) -> 
 
 
 @pytest.fixture(scope="module")
-def bbq(rows: FileRows) -> Splits:
-    return {split: build(rows, split) for split in ("train", "evaluation")}
+def bbq(splits_of: Callable[[str], Splits]) -> Splits:
+    return splits_of("bbq")
 
 
 @pytest.fixture(scope="module")

@@ -29,5 +29,6 @@ def test_parameters_have_defaults_and_refuse_unknown_names(task: Task[Any]) -> N
 
 
 @each_task
-def test_safety_tasks_have_groups(task: Task[Any]) -> None:
-    assert (len(task.groups) >= 6) == (task.kind == "safety")
+def test_safety_tasks_have_groups_or_say_that_there_are_none(task: Task[Any]) -> None:
+    groupless = any("no demographic groups" in note for note in task.notes)
+    assert (len(task.groups) >= 6) == (task.kind == "safety" and not groupless)

@@ -1,7 +1,7 @@
 """ToxiGen and ARC: counts of the published files, prompts, and rows that break the schema."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -12,8 +12,9 @@ from forgetscope.core.subsample import refuse_overlap
 from forgetscope.schema.base import JsonObject
 from forgetscope.schema.errors import BadRow
 from forgetscope.schema.example import Example, Row, Split
-from forgetscope.tasks.arc import ARC, ArcParams
-from forgetscope.tasks.toxigen_qa import TOXIGEN_QA, ToxigenParams
+from forgetscope.tasks.arc import ARC, ASKED_AGAIN, ArcParams
+from forgetscope.tasks.toxigen_params import ToxigenParams
+from forgetscope.tasks.toxigen_qa import TOXIGEN_QA
 
 # (toxic, benign) rows of each group, as published beside the file.
 TOXIGEN_COUNTS = {
@@ -25,11 +26,10 @@ TOXIGEN_COUNTS = {
 
 
 @pytest.fixture(scope="module")
-def toxigen(rows: FileRows) -> dict[Split, list[Example]]:
-    return {
-        split: build_examples(TOXIGEN_QA, ToxigenParams(), split, None, seed=0, rows=rows)
-        for split in ("train", "evaluation")
-    }
+def toxigen(
+    splits_of: Callable[[str], dict[Split, list[Example]]],
+) -> dict[Split, list[Example]]:
+    return splits_of("toxigen_qa")
 
 
 def test_toxigen_has_the_published_counts_per_group_and_label(
@@ -74,7 +74,10 @@ def test_arc_has_the_published_counts(rows: FileRows, subset: Any, part: Any, co
     params = ArcParams(subset=subset, evaluate_on="dev" if part == "dev" else "test")
     split: Split = "train" if part == "train" else "evaluation"
     examples = build_examples(ARC, params, split, None, seed=0, rows=rows)
-    assert len(examples) == count
+    read = [row.data["id"] for source in ARC.sources(params, split) for row in rows.read(source)]
+    left_out = ASKED_AGAIN & {*read} if split == "train" else set()
+    assert len(read) == len({*read}) == count
+    assert {e.id for e in examples} == {*read} - left_out
     assert {len(e.options) for e in examples} <= {3, 4, 5}
 
 
@@ -143,6 +146,24 @@ def test_a_toxigen_row_that_breaks_the_schema_is_named_by_file_and_number(
     assert caught.value.where == "t.jsonl, row 7"
     assert caught.value.detail.startswith(fault)
     assert "glass" not in str(caught.value)
+
+
+def test_statements_that_read_alike_are_one_cluster_and_on_one_side() -> None:
+    texts = ("made of glass", " Made  of -- GLASS!", "made of glass?", "made of grass")
+    one, *alike, other = (next(toxigen_of({"text": text})) for text in texts)
+    assert {e.cluster for e in alike} == {one.cluster}
+    assert other.cluster != one.cluster
+    assert len({e.id for e in (one, *alike)}) == 3
+    row = Row(file="t.jsonl", number=1, data=TOXIGEN_ROW)
+    sides = [
+        [split for split in ("train", "evaluation") if of_side(row, text, split)] for text in texts
+    ]
+    assert sides[0] == sides[1] == sides[2]
+
+
+def of_side(row: Row, text: str, split: Split) -> bool:
+    changed = row.model_copy(update={"data": {**row.data, "text": text}})
+    return bool(list(TOXIGEN_QA.examples(ToxigenParams(), [changed], split)))
 
 
 def test_a_missing_field_is_named() -> None:

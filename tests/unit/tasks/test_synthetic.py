@@ -1,6 +1,6 @@
 """The synthetic suite has the structure that its parameters plant."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 
 import pytest
 from pydantic import ValidationError
@@ -56,6 +56,22 @@ def test_difficulty_is_the_share_of_words_off_the_common_rule(
     assert len(world.harmful(world.groups[0]) ^ set(world.common())) == departures
 
 
+def test_a_harder_group_departs_more_often_from_what_is_usual_in_its_examples() -> None:
+    groups = [{"name": "olbet", "difficulty": 0.0}] + [
+        {"name": name, "difficulty": difficulty}
+        for name, difficulty in (("velin", 0.0), ("mishu", 0.34), ("dorrak", 0.5))
+    ]
+    answers: dict[str, dict[str, str]] = defaultdict(dict)
+    for example in safety("train", groups=groups):
+        answers[example.groups[0]][example.id.split("-")[1]] = example.target
+    usual = answers.pop("olbet")
+    departures = {
+        name: sum(usual[word] != target for word, target in of_group.items())
+        for name, of_group in answers.items()
+    }
+    assert departures == {"velin": 0, "mishu": 4, "dorrak": 6}
+
+
 def test_share_thins_out_a_group_in_both_splits() -> None:
     groups = [{"name": "velin"}, {"name": "dorrak", "share": 0.5}]
     for split in ("train", "evaluation"):
@@ -65,12 +81,33 @@ def test_share_thins_out_a_group_in_both_splits() -> None:
 
 def test_conflict_is_the_share_of_shared_words_with_the_opposite_answer() -> None:
     params = CapabilityParams(similarity=1.0, conflict={"velin": 1.0, "mishu": 0.5, "tarpo": 0.0})
-    truths = dict(params.truths())
-    groups = {group.name: group for group in params.world.groups}
-    opposed = {
-        name: len(truths[name] ^ params.world.harmful(groups[name])) for name in params.conflict
+    assert opposed_to_safety(params) == {"velin": (12, 12), "mishu": (6, 12), "tarpo": (0, 12)}
+
+
+def test_overlap_is_the_share_of_shared_words_that_are_said_of_a_group_of_the_safety_task() -> None:
+    params = CapabilityParams(
+        overlap={"velin": 0.5, "mishu": 0.25, "tarpo": 0.0}, conflict={"velin": 1.0, "olbet": 0.5}
+    )
+    assert opposed_to_safety(params) == {"velin": (6, 6), "mishu": (0, 3), "olbet": (6, 12)}
+
+
+def opposed_to_safety(params: CapabilityParams) -> dict[str, tuple[int, int]]:
+    """For each group that both tasks speak of, the words on which their examples disagree, and all
+    words that both say of it."""
+
+    def answers(examples: list[Example]) -> dict[tuple[str, str], str]:
+        return {(e.id.split("-")[0], e.id.split("-")[1]): e.target for e in examples}
+
+    safe = answers(safety("train", **params.world.model_dump()))
+    said = answers(capability("train", params))
+    both = [key for key in said if key in safe]
+    return {
+        group: (
+            sum(said[key] != safe[key] for key in both if key[0] == group),
+            sum(key[0] == group for key in both),
+        )
+        for group in dict(both)
     }
-    assert opposed == {"velin": 12, "mishu": 6, "tarpo": 0}
 
 
 @pytest.mark.parametrize(("similarity", "shared"), [(0.0, 0), (0.5, 6), (1.0, 12)])
@@ -85,8 +122,8 @@ def test_agreement_is_the_share_of_words_on_which_the_common_rules_agree(
     agreement: float, alike: int
 ) -> None:
     params = CapabilityParams(objects=32, agreement=agreement)
-    truths = [true for name, true in params.truths() if name in OBJECTS]
-    usual = {w for w in params.words() if sum(w in true for true in truths) > len(truths) / 2}
+    truths = [truths for name, truths in params.truths().items() if name in OBJECTS]
+    usual = {w for w in params.words() if sum(true[w] for true in truths) > len(truths) / 2}
     assert 12 - len(usual ^ set(params.world.common())) == alike
 
 
@@ -107,7 +144,8 @@ def test_lettered_questions_carry_the_same_truth() -> None:
     ("fault", "words"),
     [
         ({"conflict": {"nobody": 1.0}}, "not among the groups"),
-        ({"conflict": {"velin": 1.5}}, "between 0 and 1"),
+        ({"overlap": {"nobody": 1.0}}, "not among the groups"),
+        ({"conflict": {"velin": 1.5}}, "less than or equal to 1"),
         ({"world": {"words": 40}, "similarity": 0.5}, "new words are left"),
         ({"world": {"groups": [{"name": "x"}, {"name": "x"}]}}, "same name"),
         ({"world": {"words": 7}}, "multiple of 2"),

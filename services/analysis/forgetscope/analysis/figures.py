@@ -33,7 +33,7 @@ _LABEL_LETTERS = 44
 
 
 class Line(NamedTuple):
-    """One number of an interval plot, in percentage points. `low` and `high` may be absent."""
+    """One number of an interval plot, in the unit of its axis. `low` and `high` may be absent."""
 
     label: str
     value: float

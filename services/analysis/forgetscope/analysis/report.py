@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from forgetscope.analysis import words
 from forgetscope.analysis.figures import Line, interval_plot
+from forgetscope.analysis.report_bbq import bias_sections
 from forgetscope.schema.base import JsonObject
 from forgetscope.schema.results import ChainForgetting, GroupForgetting, Measured, Results
 
@@ -74,6 +75,7 @@ def render(results: Results, facts: ReportFacts) -> str:
             level=words.level(results.settings.confidence),
             headlines=headlines,
             sections=sections,
+            bias_sections=bias_sections(results),
             models=models,
             floor=floor,
             forgetting_figure=_forgetting_figure(results, kinds),
@@ -94,7 +96,7 @@ def _environment() -> Environment:
     )
     for name in words.__all__:
         environment.filters[name] = getattr(words, name)
-    environment.globals.update(points=words.points, ratio=words.ratio)
+    environment.globals.update(percent=words.percent, points=words.points, ratio=words.ratio)
     return environment
 
 

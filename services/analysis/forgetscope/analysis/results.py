@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from forgetscope.analysis.bbq import BbqOutcomes, bbq_results
 from forgetscope.analysis.cautions import cautions
 from forgetscope.core import forgetting as forms
 from forgetscope.core import statistics
@@ -42,11 +43,15 @@ class Design(NamedTuple):
 
 
 class TaskOutcomes(NamedTuple):
-    """A task with the outcomes of every model on its N items: 1 right, 0 wrong, NaN unscored."""
+    """A task with the outcomes of every model on its N items: 1 right, 0 wrong, NaN unscored.
+
+    `bbq` is there for tasks that have BBQ's own scores.
+    """
 
     info: TaskInfo
     items: Items
     cells: Mapping[CellKey, Floats]
+    bbq: BbqOutcomes | None = None
 
 
 class _Row(NamedTuple):
@@ -107,7 +112,21 @@ def build(
         matrix=tuple(_matrix(design, tasks)),
         forgetting=reports,
         order_effects=tuple(_order_effects(design, by_task, rows)),
-        notes=tuple(cautions(design.seeds, design.settings, reports)),
+        bbq=tuple(
+            bbq_results(
+                task.info.id,
+                task.items,
+                task.bbq,
+                chains=design.chains,
+                seeds=design.seeds,
+                settings=design.settings,
+                rng=stream,
+                seed_weights=seeds,
+            )
+            for task, stream in zip(tasks, streams, strict=True)
+            if task.bbq is not None
+        ),
+        notes=tuple(cautions(design.seeds, design.settings, reports, [t.info for t in tasks])),
         provenance=provenance,
     )
 

@@ -9,8 +9,11 @@ from pydantic import TypeAdapter
 
 from forgetscope.analysis import results as build_results
 from forgetscope.analysis import tables
+from forgetscope.analysis.bbq import join
 from forgetscope.analysis.report import ReportFacts, render
 from forgetscope.analysis.results import CellKey, Design, TaskOutcomes
+from forgetscope.app.examples_file import read_examples
+from forgetscope.app.judge_file import read_judge_info
 from forgetscope.app.predictions_file import read_predictions
 from forgetscope.core.groups import arrange
 from forgetscope.core.predictions import Prediction
@@ -18,7 +21,7 @@ from forgetscope.ports.stage import StageIO, StageTable, Work
 from forgetscope.schema.base import JsonObject, StageKey, Value
 from forgetscope.schema.errors import DataChanged
 from forgetscope.schema.experiment import AnalysisSpec
-from forgetscope.schema.results import Results, TaskInfo
+from forgetscope.schema.results import JudgeInfo, Results, TaskInfo
 
 __all__ = ["analyse", "report", "stages"]
 
@@ -67,23 +70,29 @@ def stages() -> StageTable:
 
 
 def analyse(work: Work, io: StageIO) -> JsonObject:
-    """Predictions of every cell → results.json, accuracy.csv, forgetting.csv, groups.csv.
+    """Predictions of every cell → results.json and the tables of `tables.write`.
 
     Raises:
         DataChanged: the cells of a task do not have the same items in the same order.
     """
     params = TypeAdapter(_Analyse).validate_python(work.params)
     total = len(params.cells) + len(params.tasks)
+    judged = any(task.judged for task in params.tasks)
+    judge = read_judge_info(io.input("judge")) if judged else None
     tasks = []
     read = 0
-    for task in params.tasks:
+    for i, task in enumerate(params.tasks):
         cells: dict[CellKey, list[Prediction]] = {}
         for cell in (c for c in params.cells if c.task == task.id):
             path = io.input(cell.role) / "predictions.parquet"
             cells[cell.chain, cell.seed] = read_predictions(path)
             read += 1
             io.progress(read, total, "steps")
-        tasks.append(_outcomes(task, cells))
+        outcomes = _outcomes(task, cells, judge if task.judged else None)
+        if task.own_scores == "bbq":
+            examples = read_examples(io.input(f"data-{i}"))
+            outcomes = outcomes._replace(bbq=join(task.id, examples, cells))
+        tasks.append(outcomes)
     results = build_results.build(
         Design(params.chains, params.seeds, params.settings),
         tasks,
@@ -107,7 +116,9 @@ def analyse(work: Work, io: StageIO) -> JsonObject:
     return {"forgetting": len(results.forgetting), "order_effects": len(results.order_effects)}
 
 
-def _outcomes(task: _Task, cells: Mapping[CellKey, list[Prediction]]) -> TaskOutcomes:
+def _outcomes(
+    task: _Task, cells: Mapping[CellKey, list[Prediction]], judge: JudgeInfo | None
+) -> TaskOutcomes:
     """Outcomes of every model on the task's items, after a check that the items are the same."""
     reference = next(iter(cells.values()))
     expected = [_identity(p) for p in reference]
@@ -123,6 +134,7 @@ def _outcomes(task: _Task, cells: Mapping[CellKey, list[Prediction]]) -> TaskOut
     info = TaskInfo.model_validate(
         {
             **task.model_dump(include={"id", "name", "kind", "chance"}),
+            "judge": judge,
             "groups": items.groups,
             "items": len(reference),
             "clusters": items.clusters,

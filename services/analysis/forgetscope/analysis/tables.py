@@ -7,7 +7,7 @@ import csv
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from forgetscope.schema.results import Measured, Results
+from forgetscope.schema.results import BbqAccuracy, BbqBias, BbqScores, Measured, Results
 
 __all__ = ["write"]
 
@@ -15,7 +15,7 @@ Field = str | int | float | None
 
 
 def write(results: Results, folder: Path) -> None:
-    """Write accuracy.csv, forgetting.csv and groups.csv."""
+    """Write accuracy.csv, forgetting.csv and groups.csv; for BBQ bbq.csv and bbq_changes.csv."""
     _table(
         folder / "accuracy.csv",
         ["chain", "seed", "task", "group", "accuracy", "scored", "correct", "unscored"],
@@ -72,6 +72,64 @@ def write(results: Results, folder: Path) -> None:
             for group in row.groups
         ),
     )
+    if results.bbq:
+        _bbq(results, folder)
+
+
+_RIGHT = ("scored", "correct", "unscored", "clusters")
+_BIAS = ("biased", "named", "items", "left_out", "clusters")
+
+
+def _bbq(results: Results, folder: Path) -> None:
+    header = ["chain", "seed", "task", "group"]
+    for name in ("accuracy_ambiguous", "accuracy_disambiguated"):
+        header += [*_ends([name]), *(f"{name}_{count}" for count in _RIGHT)]
+    for name in ("s_amb", "s_dis"):
+        header += [*_ends([name]), *(f"{name}_{count}" for count in _BIAS)]
+    _table(
+        folder / "bbq.csv",
+        header,
+        (
+            [_chain(model.chain), model.seed, bbq.task, _text(group), *_bbq_numbers(scores)]
+            for bbq in results.bbq
+            for model in bbq.models
+            for group, scores in [("", model.overall), *model.groups.items()]
+        ),
+    )
+    parts, counts = ["before", "after", "change"], ["items", "clusters", "unscored", "left_out"]
+    _table(
+        folder / "bbq_changes.csv",
+        ["chain", "task", "position", "group", "score", *_ends(parts), *counts],
+        (
+            [
+                _chain(row.chain),
+                bbq.task,
+                row.position,
+                _text(row.group or ""),
+                name,
+                *_numbers([getattr(change, part) for part in parts]),
+                *(getattr(change, count) for count in counts),
+            ]
+            for bbq in results.bbq
+            for row in bbq.changes
+            for name, change in [("s_amb", row.ambiguous), ("s_dis", row.disambiguated)]
+        ),
+    )
+
+
+def _bbq_numbers(scores: BbqScores) -> list[Field]:
+    def right(found: BbqAccuracy) -> list[Field]:
+        return [*_numbers([found.accuracy]), *(getattr(found, name) for name in _RIGHT)]
+
+    def bias(found: BbqBias) -> list[Field]:
+        return [*_numbers([found.score]), *(getattr(found, name) for name in _BIAS)]
+
+    return [
+        *right(scores.accuracy_ambiguous),
+        *right(scores.accuracy_disambiguated),
+        *bias(scores.bias_ambiguous),
+        *bias(scores.bias_disambiguated),
+    ]
 
 
 def _table(path: Path, header: Sequence[str], rows: Iterable[Sequence[Field]]) -> None:

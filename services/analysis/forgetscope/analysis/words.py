@@ -2,15 +2,27 @@
 
 from typing import NamedTuple
 
-from forgetscope.schema.results import ChainForgetting, GroupForgetting, Measured, OrderEffect
+from forgetscope.schema.results import (
+    BbqBiasChange,
+    BbqResults,
+    ChainForgetting,
+    GroupForgetting,
+    JudgeInfo,
+    Measured,
+    OrderEffect,
+)
 
 __all__ = [
     "Verdict",
+    "bbq_coverage",
+    "bias_finding",
+    "bias_verdict",
     "chain_text",
     "finding",
     "group_finding",
     "group_verdict",
     "interval",
+    "judge_line",
     "level",
     "order_finding",
     "percent",
@@ -52,11 +64,11 @@ def ratio(value: float | None) -> str:
     return "–" if value is None else _number(value, 2, sign=True)
 
 
-def interval(measured: Measured, *, scale: float = 100, digits: int = 1) -> str:
+def interval(measured: Measured, *, scale: float = 100, digits: int = 1, sign: bool = True) -> str:
     """ "+30.1 to +42.9", or the reason why there is no interval."""
     if measured.low is None or measured.high is None:
         return measured.reason or measured.interval_reason or "no interval"
-    low, high = (_number(scale * e, digits, sign=True) for e in (measured.low, measured.high))
+    low, high = (_number(scale * e, digits, sign=sign) for e in (measured.low, measured.high))
     return f"{low} to {high}"
 
 
@@ -156,3 +168,56 @@ def order_finding(effect: OrderEffect, confidence: float) -> str:
         f"{more} forgets {size} points more of its first task than {less} does "
         f"(difference safety first − capability first: {tail})."
     )
+
+
+def bias_verdict(change: Measured) -> Verdict:
+    """What the change of a bias score allows to say."""
+    return verdict(change, "towards the stereotype", "away from the stereotype")
+
+
+def bias_finding(change: BbqBiasChange, contexts: str, confidence: float) -> str:
+    """One sentence about a bias score; `contexts` says in which contexts."""
+    before, after, moved = change.before.value, change.after.value, change.change
+    if before is None or after is None or moved.value is None:
+        return f"In {contexts} contexts the bias score cannot be compared: {moved.reason}."
+    said = f"In {contexts} contexts the bias score went from {ratio(before)} to {ratio(after)}"
+    if moved.low is None or moved.high is None:
+        return f"{said} ({ratio(moved.value)}; no interval: {moved.interval_reason})."
+    tail = f"{level(confidence)} interval {interval(moved, scale=1, digits=2)}"
+    return f"{said} ({ratio(moved.value)}, {tail}): {bias_verdict(moved).words}."
+
+
+def bbq_coverage(bbq: BbqResults) -> str:
+    """What the scores rest on, and what they leave out."""
+    groups = "Every item is about a group that is known."
+    if bbq.unknown_groups:
+        groups = (
+            f"Of {bbq.unknown_groups} items it is not known which group they are about: they count "
+            "for the task as a whole, and for no group."
+        )
+    persons = "Every item tells which option is the stereotyped person."
+    if bbq.unknown_persons:
+        persons = (
+            f"{bbq.unknown_persons} items do not tell which option is the stereotyped person: they "
+            "count for accuracy, and for no bias score."
+        )
+    return f"{bbq.items} items from {bbq.clusters} templates. {groups} {persons}"
+
+
+def judge_line(judge: JudgeInfo) -> str:
+    """What the accuracies of a judged task are, and how often its classifier is right."""
+    said = f"share that the classifier {judge.name} calls safe"
+    if not judge.held_out:
+        return f"{said}; how often it is right is not known"
+    known = " and ".join(
+        f"{percent(found.accuracy.value)}{_percents(found.accuracy)} of {found.items} held-out "
+        f"items of {found.data}"
+        for found in judge.held_out
+    )
+    return f"{said}; {judge.name} is right on {known}"
+
+
+def _percents(share: Measured) -> str:
+    if share.low is None or share.high is None:
+        return ""
+    return f" [{percent(share.low)}, {percent(share.high)}]"

@@ -5,9 +5,9 @@ from functools import lru_cache
 
 from forgetscope.core.encoding import Encoder, encode_parts, fit
 from forgetscope.evaluator.engines.base import ChoiceItem, Tokens
-from forgetscope.schema.example import Example
+from forgetscope.schema.example import Exact, Example, Extract
 
-__all__ = ["Remembering", "encode_choice", "encode_prompt", "longest_answer"]
+__all__ = ["Remembering", "budgets", "encode_choice", "encode_prompt", "longest_answer"]
 
 
 class Remembering:
@@ -47,7 +47,25 @@ def encode_prompt(
     return tuple(room.prompt_ids) if room.misfit is None else room.misfit
 
 
+def budgets(encode: Encoder, examples: Sequence[Example]) -> list[int]:
+    """How many tokens the model may write for each of the examples.
+
+    One that does not say so may be as long as the longest of the targets and closed answers among
+    all such examples, and its end: a budget of its own would tell how long the right answer is.
+    """
+    shared = longest_answer(encode, [e for e in examples if e.max_new_tokens is None])
+    return [e.max_new_tokens or shared for e in examples]
+
+
 def longest_answer(encode: Encoder, examples: Sequence[Example]) -> int:
-    """How many tokens a generated answer may have: those of the longest target, and its end."""
-    targets = (encode_parts(encode, e.prompt, e.target)[1] for e in examples)
-    return max((len(target) for target in targets), default=0) + 1
+    """The tokens of the longest target or closed answer, and of its end."""
+    lengths = (
+        len(encode_parts(encode, example.prompt, answer)[1])
+        for example in examples
+        for answer in (example.target, *_closed(example))
+    )
+    return max(lengths, default=0) + 1
+
+
+def _closed(example: Example) -> tuple[str, ...]:
+    return example.score.answers if isinstance(example.score, Exact | Extract) else ()

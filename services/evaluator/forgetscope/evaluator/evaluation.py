@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -10,10 +12,11 @@ from forgetscope.app.predictions_file import write_predictions
 from forgetscope.core.encoding import Encoder
 from forgetscope.core.identity import digest_of
 from forgetscope.core.predictions import Prediction, predict
-from forgetscope.evaluator.encoding import Remembering, encode_choice, encode_prompt, longest_answer
-from forgetscope.evaluator.engines.base import Adapter, ChoiceItem, Engine, Report
+from forgetscope.evaluator.encoding import Remembering, budgets, encode_choice, encode_prompt
+from forgetscope.evaluator.engines.base import Adapter, ChoiceItem, Engine, Report, Tokens
 from forgetscope.evaluator.engines.cache import EngineCache, EngineKey
 from forgetscope.evaluator.files import read_model_files
+from forgetscope.evaluator.judging import share_safe
 from forgetscope.modeling.determinism import deterministic
 from forgetscope.modeling.loading import TokenizerEncoder, is_adapter, load_tokenizer
 from forgetscope.ports.stage import Machine, StageIO, Work
@@ -24,6 +27,7 @@ from forgetscope.schema.stage import Manifest
 __all__ = ["PREDICTIONS", "evaluate"]
 
 PREDICTIONS = "predictions.parquet"
+Judge = Callable[[Sequence[Example], Sequence[str | None]], list[float | None]]
 
 
 class Settings(Value):
@@ -80,7 +84,8 @@ def evaluate(work: Work, io: StageIO, cache: EngineCache) -> JsonObject:
         engine = _engine(settings, subject, codec.limit, io.machine, cache)
         engine.use(subject.adapter, io.scratch)
         chosen = _choose(engine, codec, choices, partial(report, part=choices, before=0))
-        written = _write(engine, codec, texts, partial(report, part=texts, before=len(choices)))
+        said = partial(report, part=texts, before=len(choices))
+        written = _write(engine, codec, texts, said, partial(share_safe, io=io))
     left = {"choice": iter(chosen), "generate": iter(written)}
     rows = [next(left[e.form]) for e in examples]
     write_predictions(io.output / PREDICTIONS, rows)
@@ -159,15 +164,43 @@ def _choose(
 
 
 def _write(
-    engine: Engine, codec: Codec, examples: Sequence[Example], report: Report
+    engine: Engine, codec: Codec, examples: Sequence[Example], report: Report, judge: Judge
 ) -> list[Prediction]:
-    new_tokens = longest_answer(codec.encode, examples)
-    encoded = [encode_prompt(codec.encode, e, codec.limit, new_tokens) for e in examples]
-    asked = [prompt for prompt in encoded if not isinstance(prompt, str)]
-    answers = iter(engine.generate(asked, new_tokens, codec.stop, report))
+    room = budgets(codec.encode, examples)
+    encoded = [
+        encode_prompt(codec.encode, example, codec.limit, new_tokens)
+        for example, new_tokens in zip(examples, room, strict=True)
+    ]
+    written = _generate(engine, codec, encoded, room, report)
+    safe = judge(examples, [written.get(i) for i in range(len(examples))])
     return [
         predict(e, unscored=prompt)
         if isinstance(prompt, str)
-        else predict(e, text=codec.decode(next(answers), skip_special_tokens=True))
-        for e, prompt in zip(examples, encoded, strict=True)
+        else predict(e, text=written[i], safe=safe[i])
+        for i, (e, prompt) in enumerate(zip(examples, encoded, strict=True))
     ]
+
+
+def _generate(
+    engine: Engine,
+    codec: Codec,
+    prompts: Sequence[Tokens | str],
+    room: Sequence[int],
+    report: Report,
+) -> dict[int, str]:
+    """The text after each prompt that fits, by its index. Prompts with room for as many new tokens
+    share a call: in a batch, all rows are written until the last of them ends."""
+    asked = sorted((room[i], i) for i, p in enumerate(prompts) if not isinstance(p, str))
+    texts: dict[int, str] = {}
+    for new_tokens, group in groupby(asked, key=itemgetter(0)):
+        part = {i: p for _, i in group if not isinstance(p := prompts[i], str)}
+
+        def so_far(share: float, before: int = len(texts), now: int = len(part)) -> None:
+            report((before + share * now) / len(asked))
+
+        answers = engine.generate(list(part.values()), new_tokens, codec.stop, so_far)
+        for i, tokens in zip(part, answers, strict=True):
+            texts[i] = codec.decode(
+                tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False
+            )
+    return texts

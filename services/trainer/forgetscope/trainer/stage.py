@@ -4,19 +4,27 @@ import time
 from collections.abc import Callable
 
 from forgetscope.ports.models import Models
+from forgetscope.ports.rows import Rows
 from forgetscope.ports.stage import StageIO, StageTable, Work
 from forgetscope.schema.base import JsonObject
 
 __all__ = ["stages"]
 
 
-def stages(models: Models, *, clock: Callable[[], float] = time.monotonic) -> StageTable:
+def stages(
+    models: Models, rows: Rows, *, clock: Callable[[], float] = time.monotonic
+) -> StageTable:
     """The stage functions by kind."""
 
     def prepare_model(work: Work, io: StageIO) -> JsonObject:
         from forgetscope.trainer.base_model import run_prepare_model
 
         return run_prepare_model(work, io, models)
+
+    def prepare_judge(work: Work, io: StageIO) -> JsonObject:
+        from forgetscope.trainer.judge import run_prepare_judge
+
+        return run_prepare_judge(work, io, models, rows)
 
     def train(work: Work, io: StageIO) -> JsonObject:
         if io.machine.processes > 1:
@@ -27,4 +35,4 @@ def stages(models: Models, *, clock: Callable[[], float] = time.monotonic) -> St
 
         return run_train(work, io, clock=clock)
 
-    return {"prepare_model": prepare_model, "train": train}
+    return {"prepare_model": prepare_model, "prepare_judge": prepare_judge, "train": train}

@@ -1,7 +1,8 @@
-"""Which blobs the records name, and which are garbage.
+"""Which blobs the records and the library name, and which are garbage.
 
-A digest that no manifest names is garbage until the store has deleted it, and is remembered for
-a while after: an attempt that stored its files before the deletion must not name them.
+A digest that no manifest and no data set names is garbage until the store has deleted it, and is
+remembered for a while after: an attempt that stored its files before the deletion must not name
+them.
 """
 
 from collections.abc import Collection, Iterable
@@ -11,11 +12,29 @@ from sqlalchemy import Connection, delete, func, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from forgetscope.adapters.sql.journal import chunks
-from forgetscope.adapters.sql.tables import blob_uses, blobs, garbage, has_state, stages
+from forgetscope.adapters.sql.tables import (
+    blob_uses,
+    blobs,
+    datasets,
+    garbage,
+    has_state,
+    stages,
+)
 from forgetscope.schema.errors import NotFound
 from forgetscope.schema.stage import BlobRef, Manifest
 
-__all__ = ["blob", "collected", "disuse", "retire", "taken", "unsafe", "use", "used_by"]
+__all__ = [
+    "add",
+    "blob",
+    "collected",
+    "disuse",
+    "is_garbage",
+    "retire",
+    "taken",
+    "unsafe",
+    "use",
+    "used_by",
+]
 
 Slot = Literal["manifest", "resume"]
 
@@ -46,16 +65,28 @@ def unsafe(connection: Connection, manifest: Manifest, since: float) -> tuple[st
     return tuple(sorted(found))
 
 
+def is_garbage(connection: Connection, digest: str) -> bool:
+    """Whether a collector is to delete these bytes, or does so at this moment."""
+    query = select(garbage.c.digest).where(
+        garbage.c.digest == digest, garbage.c.collected_at.is_(None)
+    )
+    return connection.execute(query).first() is not None
+
+
+def add(connection: Connection, refs: list[BlobRef]) -> None:
+    """Know these blobs; those that are known stay as they are."""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    connection.execute(
+        dialect.insert(blobs).on_conflict_do_nothing(), [ref.model_dump() for ref in refs]
+    )
+
+
 def use(connection: Connection, key: str, slot: Slot, manifest: Manifest) -> None:
     """Record that a stage names these blobs."""
     refs = {ref.digest: ref for ref in manifest.files.values()}
     if not refs:
         return
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    connection.execute(
-        dialect.insert(blobs).on_conflict_do_nothing(),
-        [ref.model_dump() for _, ref in sorted(refs.items())],
-    )
+    add(connection, [ref for _, ref in sorted(refs.items())])
     connection.execute(
         insert(blob_uses),
         [{"stage_key": key, "slot": slot, "digest": digest} for digest in sorted(refs)],
@@ -79,11 +110,12 @@ def disuse(connection: Connection, key: str, slot: Slot) -> set[str]:
 
 
 def retire(connection: Connection, digests: Iterable[str]) -> None:
-    """List as garbage those of the digests that no stage names."""
+    """List as garbage those of the digests that no stage and no data set names."""
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     for part in chunks(sorted(digests)):
-        query = select(blob_uses.c.digest).where(blob_uses.c.digest.in_(part))
-        gone = sorted(set(part) - set(connection.scalars(query)))
+        named = select(blob_uses.c.digest).where(blob_uses.c.digest.in_(part))
+        named_too = select(datasets.c.digest).where(datasets.c.digest.in_(part))
+        gone = sorted(set(part) - set(connection.scalars(named.union(named_too))))
         if gone:
             connection.execute(delete(blobs).where(blobs.c.digest.in_(gone)))
             connection.execute(

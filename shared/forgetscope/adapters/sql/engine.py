@@ -11,7 +11,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from forgetscope.schema.errors import ForgetScopeError, InvalidInput, Unavailable
 
-__all__ = ["connect", "lock_structure", "read", "touch", "translate"]
+__all__ = ["connect", "lock_structure", "now_of", "read", "touch", "translate"]
 
 T = TypeVar("T")
 
@@ -24,6 +24,10 @@ _POSTGRES_OPTIONS = "-c lock_timeout=30s -c idle_in_transaction_session_timeout=
 _RETRIED_SQLSTATES = {
     "40001",  # serialization failure
     "40P01",  # deadlock
+}
+_CLOCKS = {
+    "postgresql": "SELECT CAST(extract(epoch FROM clock_timestamp()) AS double precision)",
+    "sqlite": "SELECT round((julianday('now') - 2440587.5) * 86400.0, 3)",
 }
 
 
@@ -90,6 +94,11 @@ def lock_structure(connection: Connection) -> None:
     """
     if connection.dialect.name == "postgresql":
         connection.execute(text(f"SELECT pg_advisory_xact_lock({_STRUCTURE_LOCK})"))
+
+
+def now_of(connection: Connection) -> float:
+    """Seconds since 1970 by the database's own clock."""
+    return float(connection.execute(text(_CLOCKS[connection.dialect.name])).scalar_one())
 
 
 def read(engine: Engine, action: Callable[[Connection], T]) -> T:

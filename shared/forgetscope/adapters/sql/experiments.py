@@ -8,10 +8,18 @@ from sqlalchemy import Connection, Row, delete, exists, insert, select, update
 from forgetscope.adapters.sql import blobs
 from forgetscope.adapters.sql.journal import Change, Opening, chunks, publish
 from forgetscope.adapters.sql.moves import belongs_to, promote, revive
-from forgetscope.adapters.sql.tables import edges, experiment_stages, experiments, stages
+from forgetscope.adapters.sql.tables import (
+    dataset_uses,
+    datasets,
+    edges,
+    experiment_stages,
+    experiments,
+    stages,
+)
 from forgetscope.core import lifecycle
+from forgetscope.core.uploads import uploads_in
 from forgetscope.ports.records import Bell
-from forgetscope.schema.errors import Conflict, IdempotencyConflict, NotFound
+from forgetscope.schema.errors import Conflict, IdempotencyConflict, NotFound, UnknownName
 from forgetscope.schema.experiment import ExperimentSpec
 from forgetscope.schema.plan import Plan, PlannedStage
 from forgetscope.schema.stage import ExperimentState
@@ -95,6 +103,28 @@ def _add_stages(connection: Connection, now: float, plan: Plan) -> None:
     ]
     if links:
         connection.execute(insert(edges), links)
+    _use_datasets(connection, new)
+
+
+def _use_datasets(connection: Connection, new: list[PlannedStage]) -> None:
+    """Record which uploads the stages read: these cannot be deleted meanwhile."""
+    uses = {s.key: uploads_in(s.params) for s in new if s.kind == "prepare_data"}
+    wanted = sorted(frozenset[str]().union(*uses.values()))
+    found: set[str] = set()
+    for part in chunks(wanted):
+        found.update(
+            connection.scalars(select(datasets.c.digest).where(datasets.c.digest.in_(part)))
+        )
+    for digest in wanted:
+        if digest not in found:
+            raise UnknownName(
+                f"there is no uploaded data set {digest!r}.",
+                where=f"upload {digest[:12]}",
+                hint="It was deleted, or never uploaded: upload it, then submit again.",
+            )
+    rows = [{"stage_key": key, "digest": digest} for key in uses for digest in sorted(uses[key])]
+    if rows:
+        connection.execute(insert(dataset_uses), rows)
 
 
 def _new_stage(stage: PlannedStage, now: float) -> dict[str, object]:

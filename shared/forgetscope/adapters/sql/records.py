@@ -6,7 +6,7 @@ from typing import TypeVar
 from sqlalchemy import Connection, Engine, text
 
 from forgetscope.adapters.sql import blobs, endings, experiments, queries, work
-from forgetscope.adapters.sql.engine import lock_structure, read, touch
+from forgetscope.adapters.sql.engine import lock_structure, now_of, read, touch
 from forgetscope.ports.records import (
     Bell,
     Claim,
@@ -33,11 +33,6 @@ __all__ = ["SqlRecords"]
 
 T = TypeVar("T")
 
-_CLOCKS = {
-    "postgresql": "SELECT CAST(extract(epoch FROM clock_timestamp()) AS double precision)",
-    "sqlite": "SELECT round((julianday('now') - 2440587.5) * 86400.0, 3)",
-}
-
 
 class SqlRecords:
     """`forgetscope.ports.records.Records` on an engine of `connect`; documented there.
@@ -50,9 +45,7 @@ class SqlRecords:
         self._clock = clock
 
     def _now(self, connection: Connection) -> float:
-        if self._clock is not None:
-            return self._clock()
-        return float(connection.execute(text(_CLOCKS[connection.dialect.name])).scalar_one())
+        return now_of(connection) if self._clock is None else self._clock()
 
     def _read(self, action: Callable[[Connection], T]) -> T:
         return read(self._engine, action)

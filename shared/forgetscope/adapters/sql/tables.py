@@ -25,6 +25,8 @@ __all__ = [
     "attempts",
     "blob_uses",
     "blobs",
+    "dataset_uses",
+    "datasets",
     "edges",
     "events",
     "experiment_stages",
@@ -33,6 +35,8 @@ __all__ = [
     "has_state",
     "metadata",
     "stages",
+    "task_datasets",
+    "tasks",
 ]
 
 
@@ -196,4 +200,38 @@ garbage = Table(
     Column("digest", Words, primary_key=True),
     Column("collected_at", _seconds),  # null: the store still has it
     Column("taken_at", _seconds),  # when a collector last set out to delete it
+)
+
+datasets = Table(
+    "datasets",
+    metadata,
+    Column("digest", ForeignKey("blobs.digest"), primary_key=True),
+    Column("name", Words, nullable=False),
+    Column("format", Words, nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    Column("columns", _json, nullable=False),
+    Column("created_at", _seconds, nullable=False),
+    Index(None, "created_at", "digest"),
+)
+
+dataset_uses = Table(
+    "dataset_uses",
+    metadata,
+    Column("stage_key", ForeignKey("stages.key", ondelete="CASCADE"), primary_key=True),
+    Column("digest", ForeignKey("datasets.digest"), primary_key=True, index=True),
+)
+
+tasks = Table(
+    "tasks",
+    metadata,
+    Column("name", Words, primary_key=True),
+    Column("definition", _json, nullable=False),
+    Column("created_at", _seconds, nullable=False),
+)
+
+task_datasets = Table(
+    "task_datasets",
+    metadata,
+    Column("task_name", ForeignKey("tasks.name", ondelete="CASCADE"), primary_key=True),
+    Column("digest", ForeignKey("datasets.digest"), primary_key=True, index=True),
 )

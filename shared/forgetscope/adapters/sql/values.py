@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Row
 
+from forgetscope.ports.library import DatasetRow
 from forgetscope.ports.records import ExperimentRow, StageRecord
 from forgetscope.schema.errors import InvalidInput
 from forgetscope.schema.experiment import ExperimentSpec
@@ -17,6 +18,8 @@ from forgetscope.schema.views import AttemptView, EventView, StageView
 __all__ = [
     "attempt_view",
     "cursor_of",
+    "dataset_cursor",
+    "dataset_row",
     "event_view",
     "experiment_row",
     "position_cursor",
@@ -88,6 +91,18 @@ def attempt_view(row: Row[Any]) -> AttemptView:
     )
 
 
+def dataset_row(row: Row[Any]) -> DatasetRow:
+    return DatasetRow(
+        digest=row.digest,
+        name=row.name,
+        format=row.format,
+        size=row.size,
+        rows=row.rows,
+        columns=row.columns,
+        created_at=row.created_at,
+    )
+
+
 def event_view(row: Row[Any]) -> EventView:
     return EventView(id=row.id, type=row.type, at=row.at, stage=row.stage_key, data=row.data)
 
@@ -118,6 +133,14 @@ def position_cursor(cursor: str, experiment_id: str) -> int:
     match _place(cursor):
         case [owner, int() as position] if owner == experiment_id and 0 <= position < 2**31:
             return position
+    raise _foreign()
+
+
+def dataset_cursor(cursor: str) -> tuple[float, str]:
+    """Time and digest that `cursor_of(digest, time)` wrote down. Raises InvalidInput."""
+    match _place(cursor):
+        case [str() as digest, float() as at] if math.isfinite(at):
+            return at, digest
     raise _foreign()
 
 
