@@ -10,7 +10,16 @@ from pydantic.json_schema import models_json_schema
 from forgetscope.api.errors import HANDLERS
 from forgetscope.api.gateway import Gateway
 from forgetscope.api.middleware import BodyLimit, CatchAll, SecurityHeaders
-from forgetscope.api.routes import catalogue, datasets, experiments, files, service, stages, tasks
+from forgetscope.api.routes import (
+    catalogue,
+    datasets,
+    experiments,
+    files,
+    power,
+    service,
+    stages,
+    tasks,
+)
 from forgetscope.app.platform import Platform
 from forgetscope.schema.views import Problem
 
@@ -49,7 +58,7 @@ def bare_app(version: str) -> FastAPI:
         exception_handlers=HANDLERS,
         strict_content_type=False,
     )
-    for part in (experiments, stages, files, tasks, datasets, catalogue, service):
+    for part in (experiments, power, stages, files, tasks, datasets, catalogue, service):
         app.include_router(part.router)
     app.openapi = lambda: _document(app)  # type: ignore[method-assign]
     return app

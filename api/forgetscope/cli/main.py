@@ -9,6 +9,7 @@ from forgetscope.cli import experiments, services
 from forgetscope.cli.datasets import datasets
 from forgetscope.cli.demo import demo
 from forgetscope.cli.models import models
+from forgetscope.cli.power import power
 from forgetscope.cli.tasks import tasks
 
 __all__ = ["app"]
@@ -60,6 +61,7 @@ def main(
 
 app.command("demo", rich_help_panel="First steps")(demo)
 experiments.register(app)
+app.command("power", rich_help_panel="Experiments")(power)
 services.register(app)
 app.add_typer(tasks, name="tasks", rich_help_panel="Experiments")
 app.add_typer(datasets, name="datasets", rich_help_panel="Experiments")

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import yaml
+from pydantic import JsonValue
 from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.panel import Panel
@@ -36,12 +37,19 @@ def task_parts(task: TaskView) -> Iterator[RenderableType]:
         table.add_row(name, escape(value) or "–")
     yield table
     if task.definition is not None:
-        told = {name: value for name, value in task.definition.items() if value is not None}
-        yield Text(yaml.safe_dump(told, sort_keys=False, allow_unicode=True, width=100))
+        told = yaml.safe_dump(_told(task.definition), sort_keys=False, allow_unicode=True)
+        yield Text(told)
         return
     params = _parameters(task)
     if params.row_count:
         yield params
+
+
+def _told(value: JsonValue) -> JsonValue:
+    """A definition without the fields that say nothing."""
+    if not isinstance(value, dict):
+        return [_told(item) for item in value] if isinstance(value, list) else value
+    return {name: _told(item) for name, item in value.items() if item not in (None, {}, [], "")}
 
 
 def _parameters(task: TaskView) -> Table:
@@ -54,7 +62,9 @@ def _parameters(task: TaskView) -> Table:
             listed = value.get("enum")
             values = ", ".join(map(str, listed)) if isinstance(listed, list) else value.get("type")
             default = value.get("default")
-            short = "…" if isinstance(default, (dict, list)) else default
+            short = (
+                "…" if isinstance(default, (dict, list)) else "–" if default is None else default
+            )
             cells = (name, values or "", short, value.get("description", ""))
             table.add_row(*(escape(str(cell)) for cell in cells))
     return table

@@ -17,10 +17,12 @@ from forgetscope.client._answers import pages, parse
 from forgetscope.client._datasets import Datasets
 from forgetscope.client._errors import BadAnswer, raise_for_problem
 from forgetscope.client._events import follow
+from forgetscope.client._power import plan_power
 from forgetscope.client._tasks import Tasks
 from forgetscope.client._transport import Transport
 from forgetscope.schema.experiment import ExperimentSpec
 from forgetscope.schema.plan import PlanView, StageKind
+from forgetscope.schema.power import PowerPlan, PowerRequest
 from forgetscope.schema.results import Results
 from forgetscope.schema.stage import ExperimentState, StageState
 from forgetscope.schema.views import (
@@ -108,6 +110,10 @@ class Client:
             repeatable=True,
         )
         return parse(response, PlanView)
+
+    def power(self, request: PowerRequest | dict[str, object]) -> PowerPlan:
+        """What a design can show, per group, before anything is trained; nothing is recorded."""
+        return plan_power(self._transport, request)
 
     def get(self, experiment_id: str) -> ExperimentView:
         """One experiment."""

@@ -94,7 +94,7 @@ def _task(
     question = Question(
         margin,
         request.test,
-        alpha=1 - request.confidence,
+        alpha=round(1 - request.confidence, 12),
         target_power=request.target_power,
         noise_floor=request.noise_floor,
         min_items=request.min_group_items,

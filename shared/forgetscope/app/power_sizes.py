@@ -61,6 +61,8 @@ class Counted(NamedTuple):
         for cell in cells:
             items[cell[0]] += self.cells[cell]
         shares = {groups: expected_of(groups) for groups in items}
+        if len({*shares.values()}) == 1:  # exactly, without rounding errors
+            return next(iter(shares.values()))
         return Expected(
             sum(items[groups] * e.lost for groups, e in shares.items()) / items.total(),
             sum(items[groups] * e.gained for groups, e in shares.items()) / items.total(),

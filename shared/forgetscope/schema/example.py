@@ -57,7 +57,7 @@ class HubSource(Value):
     """One split of a data set of the Hugging Face hub at one commit; its code is never run."""
 
     kind: Literal["hub"]
-    id: Annotated[Text, Field(pattern=r"^[\w.-]+(/[\w.-]+)?$")]
+    id: Annotated[Text, Field(pattern=r"^\w[\w.-]*(/\w[\w.-]*)?$")]
     revision: Annotated[
         str, Field(pattern=r"^[0-9a-f]{40}$", description="full commit hash, so that it is pinned")
     ]

@@ -62,7 +62,7 @@ class HubModel(Value):
     """A model of the Hugging Face hub at one commit; code in the repository is never run."""
 
     source: Literal["hub"]
-    id: Annotated[Text, Field(pattern=r"^[\w.-]+(/[\w.-]+)?$")]
+    id: Annotated[Text, Field(pattern=r"^\w[\w.-]*(/\w[\w.-]*)?$")]
     revision: Annotated[
         str, Field(pattern=r"^[0-9a-f]{40}$", description="full commit hash, so that it is pinned")
     ]
@@ -98,7 +98,7 @@ class HubJudge(Value):
     """A text classification model of the Hugging Face hub at one commit."""
 
     source: Literal["hub"]
-    id: Annotated[Text, Field(pattern=r"^[\w.-]+(/[\w.-]+)?$")]
+    id: Annotated[Text, Field(pattern=r"^\w[\w.-]*(/\w[\w.-]*)?$")]
     revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$", description="full commit hash")]
     safe_label: Annotated[
         Text, Field(min_length=1, description="the label, among those of its config, for safe")

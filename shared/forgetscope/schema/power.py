@@ -161,6 +161,8 @@ class PowerRequest(Value):
         ids = [use.id for use in self.tasks] + [task.id for task in self.sizes]
         if len(set(ids)) < len(ids):
             raise ValueError("tasks, sizes: an id stands there more than once")
+        if self.effect is not None and self.effect in self.margins:
+            raise ValueError("effect: at the margin itself no verdict is right")
         parts = [part for task in self.sizes for part in (*task.groups, task.others)]
         if sum(len(part.each) for part in parts if part is not None) > MAX_CLUSTERS:
             raise ValueError(f"sizes: more than {MAX_CLUSTERS} clusters in all")

@@ -18,8 +18,8 @@ from forgetscope.schema.example import Example, Judged, Row, Source, Split
 from forgetscope.schema.preview import FlagKind
 from forgetscope.tasks.base import Task, bad_row, faults_of, place
 from forgetscope.tasks.custom_answers import Answer, Flawed, closed_answer, open_answer
-from forgetscope.tasks.custom_cells import groups_of, key_of, word
-from forgetscope.tasks.template import Template, TemplateFault
+from forgetscope.tasks.custom_cells import groups_of, key_of, missing, word
+from forgetscope.tasks.template import MissingColumn, Template, TemplateFault
 
 __all__ = ["CUSTOM", "Flaw", "custom_task", "parse_definition", "read"]
 
@@ -113,6 +113,8 @@ class _Templates:
 def _rendered(template: Template, row: Row, field: str) -> str:
     try:
         text = template.render(row.data)
+    except MissingColumn as fault:
+        raise bad_row(row, f"{field}: {missing(row, fault.column)}") from None
     except TemplateFault as fault:
         raise bad_row(row, f"{field}: {fault}") from None
     if not text.strip():

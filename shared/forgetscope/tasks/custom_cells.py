@@ -1,5 +1,6 @@
 """Columns of a row, read as a definition names them. Errors name file, row and column, no text."""
 
+import difflib
 import hashlib
 import re
 from collections.abc import Iterable
@@ -11,7 +12,7 @@ from forgetscope.schema.custom_parts import GroupColumn
 from forgetscope.schema.example import Row
 from forgetscope.tasks.base import bad_row
 
-__all__ = ["cell", "groups_of", "key_of", "texts", "word"]
+__all__ = ["cell", "groups_of", "key_of", "missing", "texts", "word"]
 
 # At most three words: longer values may be texts of the data set.
 _PLAIN_KEY = re.compile(r"(?=.{1,40}\Z)[\w.:+-]+( +[\w.:+-]+){0,2}")
@@ -24,9 +25,17 @@ def cell(row: Row, column: str) -> JsonValue:
     here: JsonValue = row.data
     for part in column.split("."):
         if not isinstance(here, dict) or part not in here:
-            raise bad_row(row, f"column {column!r} is missing")
+            raise bad_row(row, missing(row, column))
         here = here[part]
     return here
+
+
+def missing(row: Row, column: str) -> str:
+    """That a row has no such column, and which one may be meant."""
+    first = column.partition(".")[0]
+    near = [] if first in row.data else difflib.get_close_matches(first, row.data, n=1)
+    meant = f"; did you mean {near[0]!r}?" if near else ""
+    return f"column {column!r} is missing{meant}"
 
 
 def word(row: Row, column: str) -> str:

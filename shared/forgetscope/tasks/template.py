@@ -16,9 +16,15 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pydantic import JsonValue
 
 from forgetscope.schema.errors import InvalidSpec
-from forgetscope.tasks.template_filters import FILTERS, TemplateFault, limited, written
+from forgetscope.tasks.template_filters import (
+    FILTERS,
+    MissingColumn,
+    TemplateFault,
+    limited,
+    written,
+)
 
-__all__ = ["Template", "TemplateFault"]
+__all__ = ["MissingColumn", "Template", "TemplateFault"]
 
 MAX_CHARACTERS = 100_000
 MAX_STEPS = 10_000
@@ -74,7 +80,7 @@ class Template:
                     raise TemplateFault(f"it gives more than {MAX_CHARACTERS} characters")
                 pieces.append(piece)
         except UndefinedError as error:
-            raise TemplateFault(_missing(error)) from None
+            raise MissingColumn((error.message or "'?'").split("'")[1]) from None
         except (TypeError, RecursionError):
             raise TemplateFault("a value of the row is of a kind that it cannot use") from None
         return "".join(pieces)
@@ -231,11 +237,6 @@ def _path(node: nodes.Node) -> str:
 
 def _outside(node: nodes.Node) -> TemplateFault:
     return TemplateFault(f"{type(node).__name__} is not part of the language of prompts")
-
-
-def _missing(error: UndefinedError) -> str:
-    name = (error.message or "").split("'")[1:2]
-    return f"column {name[0]!r} is missing" if name else "a column is missing"
 
 
 def _refused(detail: str, where: str | None) -> InvalidSpec:

@@ -8,17 +8,25 @@ from jinja2 import Undefined
 
 from forgetscope.core.words import word_of
 
-__all__ = ["FILTERS", "TemplateFault", "limited", "written"]
+__all__ = ["FILTERS", "MissingColumn", "TemplateFault", "limited", "written"]
 
 
 class TemplateFault(Exception):
     """Why a template cannot be used, or not on this row. Holds no text of the row."""
 
 
+class MissingColumn(TemplateFault):
+    """The row lacks a column that the template needs."""
+
+    def __init__(self, column: str) -> None:
+        super().__init__(f"column {column!r} is missing")
+        self.column = column
+
+
 def written(value: object, path: str) -> str:
     """A value as it stands in the prompt; `path` is its column."""
     if isinstance(value, Undefined):
-        raise TemplateFault(f"column {path!r} is missing")
+        raise MissingColumn(path)
     word = word_of(value)
     if word is None:
         kind = "null" if value is None else "a list or an object"

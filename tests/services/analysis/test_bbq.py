@@ -14,7 +14,8 @@ from services.analysis.fabricate import FolderIO, manifest, report_work
 from services.analysis.test_report import Page
 
 from forgetscope.analysis import bbq_bootstrap, words
-from forgetscope.analysis.bbq import BbqOutcomes, bbq_results
+from forgetscope.analysis.bbq import bbq_results
+from forgetscope.analysis.outcomes import BbqOutcomes
 from forgetscope.analysis.stage import stages
 from forgetscope.app.examples_file import write_examples
 from forgetscope.app.predictions_file import write_predictions

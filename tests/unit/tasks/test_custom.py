@@ -181,6 +181,7 @@ def test_names_of_clusters_and_ids_never_hold_long_texts() -> None:
     ("change", "row", "reason"),
     [
         ({}, {"label": 1}, "prompt: column 'text' is missing"),
+        ({}, {"txet": "secret", "label": 1}, "prompt: .*did you mean 'txet'?"),
         ({}, {"text": "secret"}, "column 'label' is missing"),
         ({}, {"text": "secret", "label": 2}, "answer: the value of column 'label' is not in the"),
         ({}, {"text": "secret", "label": [1]}, "column 'label' holds neither text nor a number"),
@@ -303,3 +304,7 @@ def test_a_path_alone_is_a_file_whose_ending_says_the_format() -> None:
     upload = CustomTask.model_validate(LABELS | {"train": {"digest": "0" * 64}}).train
     assert upload is not None
     assert upload.kind == "upload"
+    pinned = {"id": "someone/set", "revision": "0" * 40, "split": "test"}
+    hub = CustomTask.model_validate(LABELS | {"evaluation": pinned}).evaluation
+    assert hub is not None
+    assert (hub.kind, hub.name) == ("hub", "someone/set@00000000/test")

@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 
 from forgetscope.analysis import bbq_bootstrap as bootstrap
-from forgetscope.analysis.bbq_bootstrap import Draws, Facts, Floats, Sums
+from forgetscope.analysis.bbq_bootstrap import Draws, Facts, Sums
+from forgetscope.analysis.outcomes import BbqOutcomes, CellKey, Chain, Floats
 from forgetscope.core import bbq_scores as definition
 from forgetscope.core import forgetting as forms
 from forgetscope.core import statistics
@@ -32,21 +33,11 @@ from forgetscope.schema.results import (
     Measured,
 )
 
-__all__ = ["BbqOutcomes", "bbq_results", "join"]
-
-Chain = tuple[str, ...]
-Key = tuple[Chain, int | None]
-
-
-class BbqOutcomes(NamedTuple):
-    """The N items of a BBQ task, and what every model chose on them (None: unscored)."""
-
-    examples: Sequence[Example]
-    choices: Mapping[Key, Sequence[int | None]]
+__all__ = ["bbq_results", "join"]
 
 
 def join(
-    task: str, examples: Sequence[Example], cells: Mapping[Key, Sequence[Prediction]]
+    task: str, examples: Sequence[Example], cells: Mapping[CellKey, Sequence[Prediction]]
 ) -> BbqOutcomes:
     """Examples in the order of the predictions, which is the same for all models.
 
@@ -126,7 +117,7 @@ def bbq_results(
     )
 
 
-def _model(setting: _Setting, key: Key) -> BbqModel:
+def _model(setting: _Setting, key: CellKey) -> BbqModel:
     items, choices = setting.items, setting.outcomes.choices[key]
     marked = bootstrap.marks(setting.facts, bootstrap.numbers(choices))
     chunks = [bootstrap.scores(c) for c, _ in Sums(items, marked).replicates(setting.draws)]

@@ -12,16 +12,16 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from forgetscope.analysis.outcomes import Floats
 from forgetscope.core import forgetting as forms
 from forgetscope.core import statistics
 from forgetscope.core.bbq_scores import answer_of
 from forgetscope.core.groups import Items
 from forgetscope.schema.example import Example
 
-__all__ = ["KNOWN", "SCORED", "Draws", "Facts", "Floats", "Sums", "marks", "numbers", "scores"]
+__all__ = ["KNOWN", "SCORED", "Draws", "Facts", "Sums", "marks", "numbers", "scores"]
 
 Bools = npt.NDArray[np.bool_]
-Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 SCORED, CORRECT, KNOWN, WRONG, NAMED, BIASED = range(6)

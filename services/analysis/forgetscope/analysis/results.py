@@ -5,16 +5,13 @@ from functools import partial
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from forgetscope.analysis.bbq import BbqOutcomes, bbq_results
+from forgetscope.analysis.bbq import bbq_results
 from forgetscope.analysis.cautions import cautions
 from forgetscope.core import forgetting as forms
 from forgetscope.core import statistics
-from forgetscope.core.groups import Items
 from forgetscope.core.statistics import Comparison, Functionals
 from forgetscope.schema.base import JsonObject
-from forgetscope.schema.experiment import AnalysisSpec
 from forgetscope.schema.results import (
     Accuracy,
     Cell,
@@ -23,35 +20,9 @@ from forgetscope.schema.results import (
     Measured,
     OrderEffect,
     Results,
-    TaskInfo,
 )
 
-__all__ = ["CellKey", "Design", "TaskOutcomes", "build"]
-
-Floats = npt.NDArray[np.float64]
-Chain = tuple[str, ...]
-CellKey = tuple[Chain, int | None]
-"""(tasks trained so far, seed); ((), None) is the base model."""
-
-
-class Design(NamedTuple):
-    """What was compared, without the outcomes."""
-
-    chains: tuple[Chain, ...]
-    seeds: tuple[int, ...]
-    settings: AnalysisSpec
-
-
-class TaskOutcomes(NamedTuple):
-    """A task with the outcomes of every model on its N items: 1 right, 0 wrong, NaN unscored.
-
-    `bbq` is there for tasks that have BBQ's own scores.
-    """
-
-    info: TaskInfo
-    items: Items
-    cells: Mapping[CellKey, Floats]
-    bbq: BbqOutcomes | None = None
+__all__ = ["build"]
 
 
 class _Row(NamedTuple):

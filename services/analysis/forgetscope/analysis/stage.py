@@ -10,8 +10,8 @@ from pydantic import TypeAdapter
 from forgetscope.analysis import results as build_results
 from forgetscope.analysis import tables
 from forgetscope.analysis.bbq import join
+from forgetscope.analysis.outcomes import CellKey, Design, TaskOutcomes
 from forgetscope.analysis.report import ReportFacts, render
-from forgetscope.analysis.results import CellKey, Design, TaskOutcomes
 from forgetscope.app.examples_file import read_examples
 from forgetscope.app.judge_file import read_judge_info
 from forgetscope.app.predictions_file import read_predictions

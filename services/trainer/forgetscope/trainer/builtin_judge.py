@@ -19,7 +19,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 from forgetscope.app.judge import Labelled
 from forgetscope.modeling.hashed_classifier import HashedClassifier, features
