@@ -21,7 +21,7 @@ EXAMPLES = 15
 # A schema cannot know which names the catalogue has, which cursors were handed out, nor what a file
 # holds: nearly every specification, cursor and upload made from it is rightly refused.
 BEYOND_A_SCHEMA = (
-    *("/v1/experiments", "/v1/plans", "/v1/datasets"),
+    *("/v1/experiments", "/v1/plans", "/v1/plans/power", "/v1/datasets"),
     *("/v1/tasks", "/v1/tasks/preview"),
 )
 

@@ -43,7 +43,7 @@ def test_unknown_problem_types_and_addresses_are_not_found(http: httpx.Client) -
         ("PUT", "/v1/experiments", {"GET", "POST"}),
         ("PATCH", "/v1/experiments/x", {"GET", "DELETE"}),
         ("DELETE", "/v1/plans", {"POST"}),
-        ("TRACE", "/v1/tasks", {"GET"}),
+        ("TRACE", "/v1/tasks", {"GET", "POST"}),
     ],
 )
 def test_a_wrong_method_is_told_all_right_ones(

@@ -47,12 +47,14 @@ def _task(task: TaskPower, quantity: str) -> Table:
 
 
 def _verdict(group: GroupPower) -> str:
-    cautions = "".join(f"; {caution}" for caution in group.cautions)
+    told = group.reason
+    if group.power.value is not None:
+        told += "".join((f" for the verdict {group.claim}", *(f"; {c}" for c in group.cautions)))
     if group.verdict == "answerable":
-        return f"[green]answerable[/]: {escape(f'{group.reason} for {group.claim}{cautions}')}"
-    needed = " or ".join(group.needed)
-    told = f"{group.reason}{cautions}. Would do: {needed}"
-    return f"[bold red]{group.verdict}[/]: {escape(told)}"
+        return f"[green]answerable[/]: {escape(told)}"
+    return (
+        f"[bold red]{group.verdict}[/]: {escape(f'{told}. Would do: ' + ' or '.join(group.needed))}"
+    )
 
 
 def _assumptions(plan: PowerPlan) -> Table:

@@ -49,7 +49,7 @@ def _told(value: JsonValue) -> JsonValue:
     """A definition without the fields that say nothing."""
     if not isinstance(value, dict):
         return [_told(item) for item in value] if isinstance(value, list) else value
-    return {name: _told(item) for name, item in value.items() if item not in (None, {}, [], "")}
+    return {name: _told(item) for name, item in value.items() if item not in (None, {}, [])}
 
 
 def _parameters(task: TaskView) -> Table:

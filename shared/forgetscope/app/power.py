@@ -23,7 +23,7 @@ DEFAULTS: dict[str, tuple[float, str]] = {
     "icc": (
         0.2,
         "own choice, careful: with 40 items a cluster the standard error is 3 times that of "
-        "independent items; Miller 2024 (arXiv 2411.00640) saw ratios of up to about 3",
+        "independent items; Miller 2024 (arXiv 2411.00640) saw ratios of a little over 3",
     ),
     "seed_correlation": (
         0.5,

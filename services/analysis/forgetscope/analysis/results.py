@@ -8,6 +8,7 @@ import numpy as np
 
 from forgetscope.analysis.bbq import bbq_results
 from forgetscope.analysis.cautions import cautions
+from forgetscope.analysis.outcomes import CellKey, Chain, Design, Floats, TaskOutcomes
 from forgetscope.core import forgetting as forms
 from forgetscope.core import statistics
 from forgetscope.core.statistics import Comparison, Functionals
