@@ -17,7 +17,7 @@ from transformers.models.llama import modeling_llama
 
 from forgetscope.modeling.answers import AnswerLoss
 from forgetscope.modeling.curvature.operators import Operator
-from forgetscope.trainer.batches import Batch, Item, collate
+from forgetscope.modeling.batches import Batch, Item, collate
 
 TINY = {
     "vocab_size": 12,

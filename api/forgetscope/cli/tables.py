@@ -76,7 +76,7 @@ def _forgetting(results: Results) -> Table:
         f"Forgetting in points (positive: forgot), {confidence:g} % interval; "
         "accuracy before and after in percent"
     )
-    table.add_column("chain (▸ the task)", overflow="fold")
+    table.add_column("chain (▸ the task)", overflow="fold", min_width=18)
     for name in ("before", "after", "forgetting", "relative"):
         table.add_column(name, justify="right", no_wrap=name == "forgetting")
     for f in results.forgetting:
@@ -162,7 +162,7 @@ def experiments_table(experiments: Iterable[ExperimentSummary]) -> Table:
     """One line per experiment."""
     table = _table(None)
     for name in ("id", "name", "state", "stages done", "submitted (UTC)"):
-        table.add_column(name, no_wrap=name == "id", overflow="fold")
+        table.add_column(name, no_wrap=name in ("id", "state"), overflow="fold")
     for e in experiments:
         done, total = e.stages.get("succeeded", 0), sum(e.stages.values())
         at = time.strftime("%Y-%m-%d %H:%M", time.gmtime(e.created_at))
@@ -173,16 +173,18 @@ def experiments_table(experiments: Iterable[ExperimentSummary]) -> Table:
 def tasks_table(tasks: Iterable[TaskView]) -> Table:
     """One line per task of the catalogue."""
     table = _table(None)
-    for name in ("name", "kind", "guessing", "groups", "licence", "summary"):
-        table.add_column(name, no_wrap=name in ("name", "kind"), overflow="fold")
+    table.add_column("task", overflow="fold")
+    table.add_column("kind", no_wrap=True)
+    for name in ("train", "evaluate", "groups", "guess"):
+        table.add_column(name, justify="right", no_wrap=True)
     for task in tasks:
+        sizes = [task.sizes.get(split) for split in ("train", "evaluation")]
         table.add_row(
-            escape(task.name),
+            f"[bold]{escape(task.name)}[/]\n[dim]{escape(task.citation)}\n{escape(task.licence)}[/]",
             task.kind,
-            "–" if task.chance is None else f"{100 * task.chance:.0f} %",
+            *("–" if size is None else str(size) for size in sizes),
             str(len(task.groups)) if task.groups else "–",
-            escape(task.licence),
-            escape(task.summary),
+            "–" if task.chance is None else f"{100 * task.chance:.0f} %",
         )
     return table
 

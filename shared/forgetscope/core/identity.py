@@ -16,6 +16,8 @@ CODE_VERSIONS: Mapping[StageKind, int] = {
     "prepare_judge": 1,
     "train": 1,
     "evaluate": 2,
+    "curvature": 1,
+    "displacement": 1,
     "analyse": 2,
     "report": 2,
 }

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
 from forgetscope.core.chains import chains_of, check_size, prefixes_of
+from forgetscope.core.curvature_plan import CurvatureStage, curvature_note, curvature_stages
 from forgetscope.core.engines import choose_engine
 from forgetscope.core.identity import stage_key
 from forgetscope.core.training import resolve_training
@@ -23,6 +24,8 @@ QUEUES: Mapping[StageKind, Queue] = {
     "prepare_judge": "train",
     "train": "train",
     "evaluate": "evaluate",
+    "curvature": "analyse",
+    "displacement": "analyse",
     "analyse": "analyse",
     "report": "analyse",
 }
@@ -90,16 +93,18 @@ def build_plan(spec: ExperimentSpec, facts: Facts) -> Plan:
     for prefix, seed in models:
         for task in spec.tasks:
             builder.evaluate(prefix, seed, task.id)
+    for stage in curvature_stages(spec, chains, facts.model_parameters):
+        builder.curve(stage)
     builder.analyse(chains)
     builder.report(engine_reason)
-    notes = (facts.model_note,) if facts.model_note else ()
+    notes = (facts.model_note, curvature_note(spec, facts.model_parameters))
     return Plan(
         stages=tuple(builder.stages.values()),
         naive_trainings=sum(len(c) for c in chains) * len(spec.seeds),
         parameters=facts.model_parameters,
         engine=engine,
         engine_reason=engine_reason,
-        notes=notes,
+        notes=tuple(note for note in notes if note),
     )
 
 
@@ -114,6 +119,7 @@ class _Builder:
         self.uses = {t.id: t for t in spec.tasks}
         self.models: dict[tuple[tuple[str, ...], int | None], str] = {}
         self.cells: list[tuple[str, tuple[str, ...], int | None, str]] = []
+        self.curves: list[tuple[str, CurvatureStage]] = []
         self.base = self._add(
             "prepare_model",
             {
@@ -221,6 +227,16 @@ class _Builder:
         key = self._add("evaluate", params, inputs, label, n * facts.tokens_per_example)
         self.cells.append((key, chain, seed, task))
 
+    def curve(self, stage: CurvatureStage) -> None:
+        """A model around its own data, and where later training takes it."""
+        before = self.models[(stage.chain[: stage.position], stage.seed)]
+        inputs = {"base": self.base, "checkpoint": before, "data": self.data(stage.task, "train")}
+        if stage.kind == "displacement":
+            inputs["later"] = self.models[(stage.chain, stage.seed)]
+        tokens = stage.passes * self.facts.tasks[stage.task].tokens_per_example
+        key = self._add(stage.kind, stage.params, inputs, stage.label, tokens)
+        self.curves.append((key, stage))
+
     def analyse(self, chains: tuple[tuple[str, ...], ...]) -> None:
         roles = {key: f"cell-{i}" for i, key in enumerate(dict.fromkeys(c[0] for c in self.cells))}
         params: JsonObject = {
@@ -242,8 +258,18 @@ class _Builder:
                 {"role": roles[key], "chain": list(chain), "seed": seed, "task": task}
                 for key, chain, seed, task in self.cells
             ],
+            "curves": [
+                {
+                    "role": f"{stage.kind}-{i}",
+                    "chain": list(stage.chain),
+                    "position": stage.position,
+                    "seed": stage.seed,
+                }
+                for i, (_, stage) in enumerate(self.curves)
+            ],
         }
         inputs = {role: key for key, role in roles.items()}
+        inputs |= {f"{stage.kind}-{i}": key for i, (key, stage) in enumerate(self.curves)}
         # Own scores need the facts of the examples; a share of safe replies, its classifier's.
         for i, use in enumerate(self.spec.tasks):
             if self.facts.tasks[use.id].own_scores is not None:

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, ConfigDict, Field, JsonValue, model_validator
 
 from forgetscope.schema.base import Slug, Text, Value
+from forgetscope.schema.curvature import CurvatureSpec
 
 __all__ = [
     "AnalysisSpec",
@@ -230,6 +231,7 @@ class ExperimentSpec(Value):
     )
     evaluation: EvaluationSpec = EvaluationSpec()
     analysis: AnalysisSpec = AnalysisSpec()
+    curvature: CurvatureSpec | None = None
 
     @model_validator(mode="after")
     def _names_agree(self) -> "ExperimentSpec":

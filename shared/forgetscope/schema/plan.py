@@ -9,7 +9,15 @@ from forgetscope.schema.base import JsonObject, StageKey, Value
 __all__ = ["Estimate", "Plan", "PlanView", "PlannedStage", "Queue", "StageKind", "StageLabel"]
 
 StageKind = Literal[
-    "prepare_model", "prepare_data", "prepare_judge", "train", "evaluate", "analyse", "report"
+    "prepare_model",
+    "prepare_data",
+    "prepare_judge",
+    "train",
+    "evaluate",
+    "curvature",
+    "displacement",
+    "analyse",
+    "report",
 ]
 Queue = Literal["train", "evaluate", "analyse"]
 

@@ -6,10 +6,12 @@ Accuracies and forgetting are fractions (0.1 = ten points); positive forgetting 
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from forgetscope.schema.base import JsonObject, Value
+from forgetscope.schema.curvature import CurvatureRow, CurvatureSummary, DisplacementRow
 from forgetscope.schema.experiment import AnalysisSpec
+from forgetscope.schema.measured import Measured
 
 __all__ = [
     "Accuracy",
@@ -30,30 +32,6 @@ __all__ = [
     "Results",
     "TaskInfo",
 ]
-
-
-class Measured(Value):
-    """A number with its interval, or the reason why there is none.
-
-    `interval_reason` says why a number has no interval (e.g. a single cluster). `left_out` counts
-    the bootstrap replicates in which the number was undefined (no item of the group drawn, a
-    denominator of 0); the interval is that of the others.
-    """
-
-    value: float | None = None
-    reason: str | None = None
-    low: float | None = None
-    high: float | None = None
-    interval_reason: str | None = None
-    left_out: int = Field(default=0, ge=0)
-
-    @model_validator(mode="after")
-    def _value_or_reason(self) -> "Measured":
-        if (self.value is None) == (self.reason is None):
-            raise ValueError("either a value or a reason")
-        if (self.low is None) != (self.high is None):
-            raise ValueError("an interval has two ends")
-        return self
 
 
 class Accuracy(Value):
@@ -268,5 +246,8 @@ class Results(Value):
     forgetting: tuple[ChainForgetting, ...]
     order_effects: tuple[OrderEffect, ...]
     bbq: tuple[BbqResults, ...] = ()
+    curvature: tuple[CurvatureRow, ...] = ()
+    displacement: tuple[DisplacementRow, ...] = ()
+    curvature_summary: CurvatureSummary | None = None
     notes: tuple[str, ...] = ()
     provenance: JsonObject = {}

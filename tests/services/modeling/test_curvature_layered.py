@@ -18,7 +18,7 @@ from forgetscope.modeling.curvature.operators import gaussian
 from forgetscope.modeling.curvature.products import difference_product, exact_operator
 from forgetscope.modeling.curvature.selection import select_parameters
 from forgetscope.schema.errors import InvalidInput
-from forgetscope.trainer.batches import Item
+from forgetscope.modeling.batches import Item
 
 
 def sequences(length: int) -> list[Item]:

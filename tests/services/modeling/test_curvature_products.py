@@ -146,7 +146,7 @@ def test_rows_padding_and_order_of_batches_change_nothing(adapter: bool) -> None
 
 
 def test_packed_sequences_give_the_product_of_separate_ones() -> None:
-    from forgetscope.trainer.batches import collate
+    from forgetscope.modeling.batches import collate
 
     model, sequences = llama(), items(6)
     parameters = select_parameters(model)

@@ -7,16 +7,11 @@ from hypothesis import strategies as st
 from tiny_llama import tiny_model, tiny_tokenizer
 from transformers import get_linear_schedule_with_warmup
 
+from forgetscope.modeling.batches import Item, collate, encode_examples
 from forgetscope.modeling.loading import TokenizerEncoder
 from forgetscope.schema.errors import InvalidInput
 from forgetscope.schema.example import Example
-from forgetscope.trainer.batches import (
-    Item,
-    collate,
-    encode_examples,
-    examples_of_step,
-    micro_batches,
-)
+from forgetscope.trainer.batches import examples_of_step, micro_batches
 from forgetscope.trainer.schedule import linear_decay, step_count, warmup_steps
 
 CHOICE = Example(

@@ -13,7 +13,8 @@ from forgetscope.modeling.determinism import deterministic
 from forgetscope.modeling.loading import TokenizerEncoder
 from forgetscope.ports.stage import Machine
 from forgetscope.schema.errors import TrainingDiverged
-from forgetscope.trainer.batches import Item, encode_examples, examples_of_step
+from forgetscope.modeling.batches import Item, encode_examples
+from forgetscope.trainer.batches import examples_of_step
 from forgetscope.trainer.distributed import Alone
 from forgetscope.trainer.params import TrainParams
 from forgetscope.trainer.recipe import train

@@ -298,3 +298,20 @@ def test_numbers_that_are_no_design_are_refused(change: dict[str, object], where
 def test_a_group_that_comes_twice_is_refused() -> None:
     with pytest.raises(InvalidInput, match="twice"):
         plan_power([singles(50, 0.1, 0.1)] * 2, MORE, ONE_RUN)
+
+
+def test_the_bootstrap_over_clusters_and_seeds_takes_the_error_that_is_planned_with() -> None:
+    """Gaussian crossed differences; 3 seeds, 60 clusters of 1; 400 studies, 400 replicates."""
+    rng, runs = np.random.default_rng(2), Runs(3, icc=0.0, seed_correlation=0.3, seed_sd=0.04)
+    expected = Expected(0.3, 0.1)
+    sd = np.sqrt(expected.variance)
+    y = sd * np.sqrt(0.3) * rng.normal(size=(400, 1, 60))
+    y = y + sd * np.sqrt(0.7) * rng.normal(size=(400, 3, 60))
+    y = y + 0.04 * rng.normal(size=(400, 3, 1))
+    clusters, seeds = cluster_weights(rng, 60, 400), cluster_weights(rng, 3, 400)
+    replicates = np.einsum("rs,isc,rc->ir", seeds, y, clusters, optimize=True) / 180
+    found = error_of(Plan("g", Sample((1,) * 60), expected), runs)
+    taken = float(np.sqrt(replicates.var(axis=1).mean()))
+    assert taken == pytest.approx(found.inflation * found.standard_error, rel=0.04)
+    assert found.standard_error == pytest.approx(y.mean(axis=(1, 2)).std(), rel=0.08)
+    assert found.inflation > 1.1

@@ -18,10 +18,11 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from forgetscope.modeling.answers import AnswerLoss, check_head, check_packing
+from forgetscope.modeling.batches import Item, collate
 from forgetscope.modeling.determinism import seed_torch
 from forgetscope.ports.stage import StageIO
 from forgetscope.schema.errors import TrainingDiverged
-from forgetscope.trainer.batches import Item, collate, examples_of_step, micro_batches
+from forgetscope.trainer.batches import examples_of_step, micro_batches
 from forgetscope.trainer.distributed import Processes, clip_gradients
 from forgetscope.trainer.params import TrainParams
 from forgetscope.trainer.resume import Step, restore_point, save_point

@@ -7,13 +7,13 @@ from pathlib import Path
 import torch
 
 from forgetscope.app.examples_file import EXAMPLES, read_examples
+from forgetscope.modeling.batches import encode_examples
 from forgetscope.modeling.determinism import deterministic
 from forgetscope.modeling.loading import TokenizerEncoder, load_tokenizer
 from forgetscope.ports.stage import StageIO, Work
 from forgetscope.schema.base import JsonObject
 from forgetscope.schema.errors import InvalidInput, UnknownName
 from forgetscope.schema.example import Example
-from forgetscope.trainer.batches import encode_examples
 from forgetscope.trainer.distributed import ALONE, Place, processes
 from forgetscope.trainer.methods import METHODS, Source
 from forgetscope.trainer.params import TrainParams

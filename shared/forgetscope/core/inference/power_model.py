@@ -11,6 +11,14 @@ both where both differ. With S seeds and clusters of m_c items (n in all) the me
 the second factor being the design effect for clusters of unequal size (Kish 1965, Survey Sampling;
 Eldridge, Ashby & Kerry 2006, International Journal of Epidemiology 35, 1292-1300).
 The last term counts from two seeds on: a single run speaks about itself only.
+
+The bootstrap of `core.statistics` draws clusters and seeds. On average it takes for that variance
+
+    σ²·(r + (3 − 2/S)·(1 − r)/S)·(…)/n  +  (1 − 1/S)·seed_sd²/S:
+
+what is of one cluster in one run counts up to three times (Owen 2007, Annals of Applied Statistics
+1(2), 386-411; with S small as worked out here), what differs between runs is a little understated.
+Its intervals are as wide as that, so power is computed with both.
 """
 
 from typing import NamedTuple
@@ -107,10 +115,15 @@ class Runs(NamedTuple):
 
 
 class Error(NamedTuple):
-    """Standard error of a number, and its degrees of freedom."""
+    """Standard error of a number, and what an interval makes of it."""
 
     standard_error: float
     degrees: float
+    """degrees of freedom of the interval's estimate of it"""
+    inflation: float = 1.0
+    """what the bootstrap takes for the standard error on average, over the standard error"""
+    quantile_degrees: float | None = None
+    """degrees of freedom of the interval's quantile; None: `degrees`"""
 
 
 def effect_of(plan: Plan) -> float:
@@ -132,29 +145,35 @@ def effective_clusters(sample: Sample, icc: float) -> float:
 
 
 def error_of(plan: Plan, runs: Runs) -> Error:
-    """Standard error (see the module) and degrees of freedom.
+    """Standard error and what the bootstrap takes for it (see the module).
 
     Degrees of freedom: those of the clusters of the group (`effective_clusters` − 1; also for
     biased forgetting, as in `multiplicity.max_t`) and of the seeds (S − 1), joined by Satterthwaite
-    1946 (Biometrics Bulletin 2, 110-114): `(Σ V)²/Σ (V²/df)`.
+    1946 (Biometrics Bulletin 2, 110-114): `(Σ V)²/Σ (V²/df)`. The quantile of an interval is that
+    for the clusters alone (`intervals.expanded`).
     """
-    items = _variance(plan.sample, plan.expected, runs)
+    one_run = _variance(plan.sample, plan.expected, runs.icc)
     if plan.rest is not None:
-        items += _variance(*plan.rest, runs)
-    items *= plan.scale**2
+        one_run += _variance(*plan.rest, runs.icc)
+    one_run *= plan.scale**2
     degrees = effective_clusters(plan.sample, runs.icc) - 1
     if runs.seeds == 1:
-        return Error(float(np.sqrt(items)), degrees)
-    between = runs.seed_sd**2 / runs.seeds
-    joined = (items + between) ** 2 / (items**2 / degrees + between**2 / (runs.seeds - 1))
-    return Error(float(np.sqrt(items + between)), joined)
+        return Error(float(np.sqrt(one_run)), degrees)
+    n, own = runs.seeds, 1 - runs.seed_correlation
+    between = runs.seed_sd**2 / n
+    true = one_run * (runs.seed_correlation + own / n) + between
+    items = one_run * (runs.seed_correlation + (3 - 2 / n) * own / n)
+    between *= 1 - 1 / n
+    joined = (items + between) ** 2 / (items**2 / degrees + between**2 / (n - 1))
+    inflation = float(np.sqrt((items + between) / true))
+    return Error(float(np.sqrt(true)), joined, inflation, degrees)
 
 
-def _variance(sample: Sample, expected: Expected, runs: Runs) -> float:
+def _variance(sample: Sample, expected: Expected, icc: float) -> float:
+    """Of the mean of a sample in one run."""
     m = np.array(sample.cluster_sizes, dtype=np.float64) * sample.stretch
-    over_seeds = runs.seed_correlation + (1 - runs.seed_correlation) / runs.seeds
-    total = float((m * (1 + (m - 1) * runs.icc)).sum()) / float(m.sum()) ** 2
-    return expected.variance * over_seeds * total / sample.copies
+    total = float((m * (1 + (m - 1) * icc)).sum()) / float(m.sum()) ** 2
+    return expected.variance * total / sample.copies
 
 
 def claim_power(effect: float, error: Error, *, margin: float, tail: float, test: Test) -> float:
@@ -168,7 +187,8 @@ def claim_power(effect: float, error: Error, *, margin: float, tail: float, test
     verdict is right. Totals of clusters are taken as normal: with about 10 clusters or fewer the
     true power was up to 3 points higher in simulations with Dirichlet-multinomial clusters.
     """
-    critical = float(stats.t.isf(tail, error.degrees))
+    degrees = error.degrees if error.quantile_degrees is None else error.quantile_degrees
+    critical = error.inflation * float(stats.t.isf(tail, degrees))
 
     def chance(distance: float) -> float:
         return float(stats.nct.sf(critical, error.degrees, distance / error.standard_error))

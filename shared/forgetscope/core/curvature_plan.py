@@ -1,0 +1,207 @@
+"""Which stages of curvature an experiment means, and how much work they are. Pure."""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Literal, NamedTuple
+
+from forgetscope.core.training import resolve_training
+from forgetscope.schema.base import JsonObject
+from forgetscope.schema.curvature import CurvatureSpec
+from forgetscope.schema.errors import InvalidSpec
+from forgetscope.schema.experiment import ExperimentSpec
+from forgetscope.schema.plan import StageLabel
+
+__all__ = [
+    "CurvatureStage",
+    "curvature_note",
+    "curvature_stages",
+    "expected_products",
+    "forgetting_places",
+    "lanczos_steps",
+]
+
+Chain = tuple[str, ...]
+
+# Forward passes that one Hessian-vector product costs: three times a gradient for all weights,
+# twice for LoRA factors, whose gradient costs about two (FLOPs counted on a small Llama).
+PASSES_PER_PRODUCT = {"all": 9.0, "factors": 4.2}
+PASSES_PER_GRADIENT = {"all": 3.0, "factors": 2.0}
+CHECK_PRODUCTS, CHECK_GRADIENTS = 3, 6
+TRACE_PRODUCTS, DENSITY_PRODUCTS = 30, 60
+# λ_min lies close to others, often near zero: 67 products were needed on a small Llama.
+LOWEST_PRODUCTS = 70
+
+
+class CurvatureStage(NamedTuple):
+    """A stage to plan: the model after `position` stages of `chain`, on that stage's own data; a
+    displacement goes from there to the end of the chain."""
+
+    kind: Literal["curvature", "displacement"]
+    chain: Chain
+    position: int
+    seed: int
+    params: JsonObject
+    label: StageLabel
+    passes: float
+
+    @property
+    def task(self) -> str:
+        return self.chain[self.position - 1]
+
+
+def forgetting_places(chains: Sequence[Chain]) -> Iterator[tuple[Chain, int]]:
+    """(chain, position from 1) of every stage that another one follows."""
+    for chain in chains:
+        for position in range(1, len(chain)):
+            yield chain, position
+
+
+def curvature_stages(
+    spec: ExperimentSpec, chains: Sequence[Chain], parameters: int | None
+) -> Iterator[CurvatureStage]:
+    """Curvature once for each model that another stage follows, displacement for each place.
+
+    `parameters` of the model decide how many products are expected. Raises InvalidSpec.
+    """
+    asked = spec.curvature
+    if asked is None:
+        return
+    _check(spec, asked, chains)
+    for seed in spec.seeds:
+        for prefix in dict.fromkeys(chain[:at] for chain, at in forgetting_places(chains)):
+            training = _training(spec, prefix, len(prefix))
+            subset = _subset(asked, [training])
+            products = asked.subsets * expected_products(asked, parameters)
+            yield CurvatureStage(
+                "curvature",
+                prefix,
+                len(prefix),
+                seed,
+                asked.model_dump(mode="json", exclude={"parameters", "displacement", "path_nodes"})
+                | {"subset": subset, "max_length": training["max_length"]},
+                _label("curvature", prefix, prefix[-1], seed),
+                asked.examples * _passes(subset, products, CHECK_GRADIENTS * asked.subsets),
+            )
+        if asked.displacement:
+            for chain, at in forgetting_places(chains):
+                later = [_training(spec, chain, i) for i in range(at + 1, len(chain) + 1)]
+                own = _training(spec, chain, at)
+                subset = _subset(asked, [own, *later])
+                # The whole and its groups: each example twice, were every one in one group.
+                products = 2 * (1 + asked.path_nodes) + CHECK_PRODUCTS
+                gradients = 2 * (1 + bool(asked.path_nodes)) + CHECK_GRADIENTS
+                yield CurvatureStage(
+                    "displacement",
+                    chain,
+                    at,
+                    seed,
+                    {
+                        "examples": asked.examples,
+                        "product": asked.product,
+                        "path_nodes": asked.path_nodes,
+                        "subset": subset,
+                        "max_length": own["max_length"],
+                    },
+                    _label("displacement", chain, chain[at - 1], seed, at),
+                    asked.examples * _passes(subset, products, gradients),
+                )
+
+
+def lanczos_steps(parameters: int | None, gap: float = 0.1, risk: float = 1e-3) -> int:
+    """Products after which the outermost eigenvalue is missed by more than the share `gap` with
+    probability at most `risk` (Kuczyński & Woźniakowski 1992): the solver's own rule. 10^10
+    parameters where their number is not known."""
+    n = parameters or 10**10
+    return min(n, math.ceil((math.log(1.648 * math.sqrt(n) / risk) / math.sqrt(gap) + 1) / 2))
+
+
+def expected_products(asked: CurvatureSpec, parameters: int | None) -> int:
+    """Products on one set of examples; more where eigenvalues lie close together."""
+    steps = lanczos_steps(parameters)
+    if asked.lowest:
+        steps = min(max(steps, LOWEST_PRODUCTS), parameters or LOWEST_PRODUCTS)
+    residuals = asked.top + 1 + asked.lowest
+    extra = TRACE_PRODUCTS * asked.trace + DENSITY_PRODUCTS * asked.density
+    return CHECK_PRODUCTS + min(steps, asked.max_iterations) + residuals + extra
+
+
+def curvature_note(spec: ExperimentSpec, parameters: int | None) -> str | None:
+    """Memory, as far as it can be told before a stage starts; None where nothing is asked."""
+    if spec.curvature is None:
+        return None
+    if parameters is None:
+        return (
+            "Memory for curvature cannot be estimated: the size of the model is not known before "
+            "it is here. The stage states its estimate before it starts."
+        )
+    width = 4 if spec.curvature.dtype == "float32" else 2
+    adapted = spec.curvature.parameters == "trained" and all(
+        _training(spec, (task.id,), at)["method"] == "lora" for task in spec.tasks for at in (1, 2)
+    )
+    weights = parameters * width
+    if adapted:
+        return (
+            f"Curvature needs {weights / 2**30:.1f} GiB for the weights and, for the LoRA factors "
+            "alone, little for vectors; activations come on top. The stage states its estimate "
+            "before it starts."
+        )
+    steps = min(lanczos_steps(parameters), spec.curvature.max_iterations)
+    vectors = parameters * (2 * 4 + 2 * width)
+    krylov = steps * parameters * 4
+    return (
+        f"Curvature of all weights needs at least {(weights + vectors) / 2**30:.1f} GiB for weights "
+        f"and vectors, and {krylov / 2**30:.1f} GiB for about {steps} Lanczos vectors (in the "
+        "host's memory where there is a GPU); activations come on top, and depend on the model's "
+        "shape. The stage states its estimate before it starts."
+    )
+
+
+def _check(spec: ExperimentSpec, asked: CurvatureSpec, chains: Sequence[Chain]) -> None:
+    uses = {task.id: task for task in spec.tasks}
+    wanted = asked.examples * asked.subsets
+    for chain, at in forgetting_places(chains):
+        use = uses[chain[at - 1]]
+        if wanted > use.train_examples:
+            raise InvalidSpec(
+                f"curvature asks for {asked.subsets} × {asked.examples} examples of {use.id}, "
+                f"which trains on {use.train_examples}",
+                where="/curvature/examples",
+                hint="Ask for fewer examples or subsets, or train on more.",
+            )
+
+
+def _training(spec: ExperimentSpec, chain: Chain, position: int) -> JsonObject:
+    return resolve_training(spec.training, chain[position - 1], position)
+
+
+def _subset(asked: CurvatureSpec, trainings: Sequence[JsonObject]) -> JsonObject:
+    """What `parameters` means for stages trained in this way. Raises InvalidSpec."""
+    if not isinstance(asked.parameters, str):
+        return {"kind": "prefixes", "names": list(asked.parameters)}
+    adapted = [t for t in trainings if t["method"] == "lora"]
+    if asked.parameters == "targets" and not adapted:
+        raise InvalidSpec(
+            "only LoRA has target modules, and these stages are tuned in full",
+            where="/curvature/parameters",
+            hint="Use trained, or name prefixes of parameters.",
+        )
+    if asked.parameters == "trained" and len(adapted) < len(trainings):
+        return {"kind": "all"}
+    names: set[str] = set()
+    for training in adapted:
+        params = training["method_params"]
+        wanted = params["target_modules"] if isinstance(params, dict) else None
+        names |= set(map(str, wanted)) if isinstance(wanted, list) else {"all-linear"}
+    targets: JsonObject = {"names": [*sorted(names)]}
+    return {"kind": "factors" if asked.parameters == "trained" else "targets"} | targets
+
+
+def _passes(subset: JsonObject, products: int, gradients: int) -> float:
+    kind = "factors" if subset["kind"] == "factors" else "all"
+    return products * PASSES_PER_PRODUCT[kind] + gradients * PASSES_PER_GRADIENT[kind]
+
+
+def _label(what: str, chain: Chain, task: str, seed: int, at: int | None = None) -> StageLabel:
+    place = "" if at is None or len(chain) == 2 else f" from stage {at}"
+    title = f"{what} {' → '.join(chain)}{place} · seed {seed}"
+    return StageLabel(title=title, chain=chain, seed=seed, task=task)
