@@ -1,5 +1,6 @@
 """PostgreSQL, RabbitMQ, an S3 server, and one process per service: as in production."""
 
+import json
 import os
 import signal
 import time
@@ -25,7 +26,7 @@ from e2e.processes import (
 from e2e.slow_proxy import SlowProxy
 
 from deploy.dev.servers import CephGateway, Postgres, RabbitMQ
-from forgetscope.client import Client
+from forgetscope.client import Client, Conflict
 from forgetscope.wiring.settings import Settings
 from forgetscope.wiring.wires import migrate_records
 
@@ -107,6 +108,46 @@ def test_both_wirings_give_the_same_keys_and_the_same_bytes(
     assert digests(distributed.client, experiment_id) == digests(embedded.client, undisturbed)
     for service in distributed.services.values():
         assert '"level": "error"' not in service.tail()
+
+
+def test_an_upload_under_a_registered_task_is_the_same_in_both_wirings(
+    distributed: Distributed, embedded: Embedded, tmp_path: Path
+) -> None:
+    """Through PostgreSQL, the S3 server and workers of their own; and what is used stays."""
+    rows = tmp_path / "numbers.jsonl"
+    rows.write_text(
+        "".join(
+            json.dumps({"n": f"number {i}", "sort": ["even", "odd"][i % 2], "decade": i // 10})
+            + "\n"
+            for i in range(160)
+        )
+    )
+    found = []
+    for platform in (distributed, embedded):
+        client = platform.client
+        upload = client.datasets.upload(rows, name="numbers")
+        assert upload.rows == 160
+        client.tasks.register(
+            {
+                "name": "parity",
+                "kind": "capability",
+                "source": {"digest": upload.digest},
+                "split": {"hold_out": 0.25},
+                "prompt": "Is {{ n }} even or odd?",
+                "options": ["even", "odd"],
+                "answer": {"column": "sort"},
+                "cluster": ["decade"],
+            }
+        )
+        task = {"name": "parity", "train_examples": 64, "evaluation_examples": 20}
+        experiment_id = client.submit(
+            SPEC | {"tasks": [task], "chains": [["parity"]], "seeds": [0]}
+        )
+        finish(client, experiment_id)
+        found.append((keys(client, experiment_id), digests(client, experiment_id)))
+        with pytest.raises(Conflict):
+            client.datasets.delete(upload.digest)
+    assert found[0] == found[1]
 
 
 def test_killed_anywhere_the_experiment_ends_in_the_same_bytes(
