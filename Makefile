@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo demo-real test check compose servers format openapi bench clean
+.PHONY: help demo demo-real test check compose servers format openapi bench validate clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -35,6 +35,9 @@ format: $(VENV)/.test ## format and fix what can be fixed
 bench: $(VENV)/.test ## time the gateway's reads, and training against the transformers Trainer
 	$(BIN)/python benchmarks/lists.py
 	$(BIN)/python benchmarks/training.py
+
+validate: $(VENV)/.test ## simulate coverage, family-wise error and power; rewrites docs/validation.md
+	$(BIN)/python benchmarks/validate.py
 
 openapi: $(VENV)/.test ## rewrite the reviewed OpenAPI snapshot
 	$(BIN)/python -m forgetscope.api.openapi > tests/api/openapi.json

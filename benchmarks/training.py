@@ -31,8 +31,8 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from forgetscope.core.training import TRAINING_DEFAULTS
-from forgetscope.ports.stage import Machine
 from forgetscope.modeling.batches import Item
+from forgetscope.ports.stage import Machine
 from forgetscope.trainer.distributed import Alone
 from forgetscope.trainer.params import TrainParams
 from forgetscope.trainer.recipe import train

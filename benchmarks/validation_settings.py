@@ -81,6 +81,11 @@ COVERAGE: tuple[Covered, ...] = (
     ),
     Covered(
         "independent items",
+        "1000 items, 10 seeds that differ",
+        Design(_one((1,) * 1000), seeds=10, seed_sd=0.03),
+    ),
+    Covered(
+        "independent items",
         "group of 60 among 780",
         Design(_hit((1,) * 60, Expected(0.25, 0.05), USUAL, groups=GROUPS)),
         0,

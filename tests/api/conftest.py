@@ -18,6 +18,7 @@ from forgetscope.ports.records import Claim
 from forgetscope.schema.experiment import AnalysisSpec
 from forgetscope.schema.results import Accuracy, Cell, ChainForgetting, Measured, Results, TaskInfo
 from forgetscope.schema.stage import Failure, Manifest, Progress
+from forgetscope.schema.verdicts import Judged
 from forgetscope.wiring.settings import Settings
 from forgetscope.wiring.wires import build_platform, migrate_records
 
@@ -185,6 +186,14 @@ RESULTS = Results(
             relative=_measured(0.22),
             chance_corrected=Measured(reason="accuracy at chance"),
             per_seed={"0": 0.2},
+            mcnemar=(),
+            verdict=Judged(
+                test="non-inferiority",
+                verdict="breach",
+                reason="the interval lies above the margin",
+                margin=0.05,
+                differs_from_zero=True,
+            ),
             groups=(),
         ),
     ),

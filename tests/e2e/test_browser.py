@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 from e2e.conftest import Embedded
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -77,6 +78,56 @@ def test_the_report_is_shown_by_the_gateway(
     hosts, errors = watched(page)
     page.goto(f"{embedded.client.base_url}/v1/experiments/{undisturbed}/report")
     assert page.get_by_role("heading", name="Forgetting", exact=True).is_visible()
+    assert set(hosts) == {"127.0.0.1"}
+    assert [e for e in errors if "favicon" not in e] == []
+
+
+def test_the_figures_of_the_report_are_files_with_their_names_and_types(
+    embedded: Embedded, undisturbed: str, page: Page, tmp_path: Path
+) -> None:
+    figures = [
+        artifact
+        for artifact in embedded.client.artifacts(undisturbed)
+        if artifact.path.startswith("figures/")
+    ]
+    types = {".svg": "image/svg+xml", ".png": "image/png"}
+    assert {f.media_type for f in figures} == set(types.values())
+    for figure in figures:
+        name = figure.path.removeprefix("figures/")
+        assert figure.kind == "report"
+        assert figure.media_type == types[Path(name).suffix]
+        answer = httpx.get(f"{embedded.client.base_url}{figure.href}")
+        assert answer.headers["content-type"] == figure.media_type
+        assert answer.headers["content-disposition"].endswith(f"''{name}")
+        embedded.client.download(figure, tmp_path / name)
+        _, errors = watched(page)
+        page.goto((tmp_path / name).as_uri())
+        assert errors == []
+        if name.endswith(".svg"):
+            assert page.locator("text").count() > 5
+
+
+def test_items_are_behind_one_click(embedded: Embedded, undisturbed: str, page: Page) -> None:
+    page.goto(f"{embedded.client.base_url}/v1/experiments/{undisturbed}/report")
+    part = page.locator("#items details").first
+    table = part.get_by_role("table")
+    assert not table.is_visible()
+    part.locator("summary").first.click()
+    assert table.is_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
+
+
+@pytest.mark.parametrize("width", [1200, 400])
+def test_a_comparison_is_read_at_any_width(
+    embedded: Embedded, undisturbed: str, page: Page, width: int
+) -> None:
+    hosts, errors = watched(page)
+    page.set_viewport_size({"width": width, "height": 900})
+    pair = f"{undisturbed}/compare/{undisturbed}"
+    page.goto(f"{embedded.client.base_url}/v1/experiments/{pair}/report")
+    assert page.get_by_role("heading", name="Forgetting", exact=True).is_visible()
+    assert page.locator("svg").count() == 1
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert set(hosts) == {"127.0.0.1"}
     assert [e for e in errors if "favicon" not in e] == []
 

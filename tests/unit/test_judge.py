@@ -72,7 +72,11 @@ def test_one_classifier_serves_the_judged_task_and_the_analysis_alone(platform: 
     (judge,) = [s for s in plan.stages if s.kind == "prepare_judge"]
     assert judge.queue == "train"
     users = {(s.kind, s.label.task) for s in plan.stages if s.inputs.get("judge") == judge.key}
-    assert users == {("evaluate", "diasafety"), ("analyse", None)}
+    assert users == {
+        ("evaluate", "diasafety"),
+        ("noise_floor", "diasafety"),
+        ("analyse", None),
+    }
 
 
 def test_a_classifier_is_not_even_looked_at_when_no_task_is_judged(platform: Prepare) -> None:

@@ -206,3 +206,15 @@ def test_a_plan_is_a_dag_in_order_without_twins(
 @given(chains)
 def test_planning_twice_gives_the_same_plan(chains: list[tuple[str, ...]]) -> None:
     assert build_plan(spec(chains=chains), facts()) == build_plan(spec(chains=chains), facts())
+
+
+def test_the_texts_of_items_are_inputs_of_the_analysis_only_when_they_are_asked_for() -> None:
+    plain, asked = (
+        build_plan(spec(analysis={"show_texts": texts}), facts()) for texts in (False, True)
+    )
+    (analysis,) = (s for s in plain.stages if s.kind == "analyse")
+    assert not any(role.startswith("data-") for role in analysis.inputs)
+    (analysis,) = (s for s in asked.stages if s.kind == "analyse")
+    titles = {s.key: s.label.title for s in asked.stages}
+    roles = [titles[analysis.inputs[f"data-{i}"]] for i in range(len(TASKS))]
+    assert roles == [f"{task} · evaluation data" for task in TASKS]

@@ -55,6 +55,7 @@ def work(facts_of: ListedRows, **change: object) -> Work:
         "split": "train",
         "n": 4,
         "seed": 0,
+        "balance": "classes",
     }
     return Work("0" * 64, "prepare_data", {**params, **change}, {}, 0)  # type: ignore[dict-item]
 

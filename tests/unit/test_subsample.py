@@ -18,6 +18,7 @@ def example(
     prompt: str | None = None,
     row: str = "",
     options: tuple[str, ...] = (" yes", " no"),
+    groups: tuple[str, ...] = (),
 ) -> Example:
     return Example(
         id=name,
@@ -28,6 +29,7 @@ def example(
         cluster=cluster or name,
         stratum=stratum,
         row=row,
+        groups=groups,
     )
 
 
@@ -134,6 +136,22 @@ def test_a_cluster_in_both_splits_is_refused_with_a_row_of_each() -> None:
         "2 clusters stand in the training and the evaluation split, for example 'p': "
         "'a' (t.jsonl, row 1) for training and 'b' (e.jsonl, row 9) for evaluation."
     )
+
+
+def test_a_sample_is_balanced_over_groups_where_that_is_asked() -> None:
+    sizes = {("north",): 40, ("south",): 9, ("north", "south"): 12, (): 20}
+    items = [
+        example(f"{'-'.join(groups)}{label}{i}", stratum=label, groups=groups)
+        for groups, size in sizes.items()
+        for label in ("yes", "no")
+        for i in range(size)
+    ]
+    drawn = subsample(items, 72, 0, by_groups=True)
+    assert set(Counter((e.groups, e.stratum) for e in drawn).values()) == {9}
+    assert drawn[:40] == subsample(items, 40, 0, by_groups=True)
+    with pytest.raises(NotEnoughExamples, match="'south: (yes|no)'"):
+        subsample(items, 80, 0, by_groups=True)
+    assert max(Counter(e.groups for e in subsample(items, 72, 0)).values()) > 20
 
 
 def test_an_item_that_reads_alike_in_both_splits_is_refused_with_both_rows() -> None:

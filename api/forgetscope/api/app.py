@@ -12,6 +12,7 @@ from forgetscope.api.gateway import Gateway
 from forgetscope.api.middleware import BodyLimit, CatchAll, SecurityHeaders
 from forgetscope.api.routes import (
     catalogue,
+    compare,
     datasets,
     experiments,
     files,
@@ -58,7 +59,7 @@ def bare_app(version: str) -> FastAPI:
         exception_handlers=HANDLERS,
         strict_content_type=False,
     )
-    for part in (experiments, power, stages, files, tasks, datasets, catalogue, service):
+    for part in (experiments, power, stages, files, compare, tasks, datasets, catalogue, service):
         app.include_router(part.router)
     app.openapi = lambda: _document(app)  # type: ignore[method-assign]
     return app

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from forgetscope.cli import tables
-from forgetscope.cli.files import read_object, with_task_files
+from forgetscope.cli.files import read_object, with_task_files, write_text
 from forgetscope.cli.talk import (
     DEFAULT_URL,
     EXIT_FAILED,
@@ -133,12 +133,7 @@ def report(
     with talk(url) as client:
         html = client.report_html(experiment_id)
         target = output or Path(f"{experiment_id}.html")
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(html, encoding="utf-8")
-        except OSError as error:
-            complain(f"cannot write the report: {error.strerror}", where=str(target))
-            raise typer.Exit(EXIT_FAILED) from None
+        write_text(target, html)
         out.print(f"{target.resolve()}", markup=False, soft_wrap=True)
         out.print(
             f"{client.base_url}/v1/experiments/{experiment_id}/report", markup=False, soft_wrap=True

@@ -1,4 +1,4 @@
-"""Files that people write: specifications of experiments, definitions of tasks."""
+"""Files that people write, specifications and definitions of tasks, and files that they get."""
 
 import json
 import sys
@@ -7,9 +7,9 @@ from pathlib import Path
 import typer
 import yaml
 
-from forgetscope.cli.talk import EXIT_INVALID, complain
+from forgetscope.cli.talk import EXIT_FAILED, EXIT_INVALID, complain
 
-__all__ = ["read_object", "with_task_files"]
+__all__ = ["read_object", "with_task_files", "write_text"]
 
 EXIT_USAGE = 2
 
@@ -36,6 +36,16 @@ def read_object(file: str, what: str) -> dict[str, object]:
         complain(what, where=file)
         raise typer.Exit(EXIT_INVALID)
     return plain
+
+
+def write_text(target: Path, text: str) -> None:
+    """Write a file, and the folders that it lies in. Leaves with a message when it cannot."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, encoding="utf-8")
+    except OSError as error:
+        complain(f"cannot write the report: {error.strerror}", where=str(target))
+        raise typer.Exit(EXIT_FAILED) from None
 
 
 def with_task_files(spec: dict[str, object], file: str) -> dict[str, object]:

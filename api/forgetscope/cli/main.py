@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from forgetscope.cli import experiments, services
+from forgetscope.cli.compare import compare
 from forgetscope.cli.datasets import datasets
 from forgetscope.cli.demo import demo
 from forgetscope.cli.models import models
@@ -61,6 +62,7 @@ def main(
 
 app.command("demo", rich_help_panel="First steps")(demo)
 experiments.register(app)
+app.command("compare", rich_help_panel="Experiments")(compare)
 app.command("power", rich_help_panel="Experiments")(power)
 services.register(app)
 app.add_typer(tasks, name="tasks", rich_help_panel="Experiments")

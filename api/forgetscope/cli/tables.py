@@ -9,25 +9,38 @@ from rich.table import Table
 from rich.text import Text
 
 from forgetscope.cli.tables_bbq import bbq_tables
+from forgetscope.cli.tables_curvature import curvature_tables
+from forgetscope.cli.tables_verdicts import (
+    agreement_tables,
+    group_tables,
+    p_value,
+    verdict_table,
+    verdict_text,
+)
 from forgetscope.cli.words import chain_name, duration, judge_line, percent, points
 from forgetscope.schema.plan import PlanView
-from forgetscope.schema.results import Cell, ChainForgetting, Results
+from forgetscope.schema.results import Cell, Results
 from forgetscope.schema.views import ExperimentSummary, TaskView
 
 __all__ = ["experiments_table", "plan_table", "result_tables", "tasks_table"]
 
 
 def result_tables(results: Results) -> Iterator[Table]:
-    """Accuracy matrix, forgetting, biased forgetting, order effects, BBQ's own scores."""
+    """Verdicts, accuracy matrix, forgetting, biased forgetting, order effects, transfer, agreement
+    of the pairs, BBQ's own scores."""
+    if results.forgetting:
+        yield verdict_table(results)
     yield _matrix(results)
     if any(task.judge is not None for task in results.tasks):
         yield _judges(results)
     if results.forgetting:
         yield _forgetting(results)
-    yield from (_biased(f) for f in results.forgetting if f.groups)
+    yield from group_tables(results)
     if results.order_effects:
         yield _order(results)
+    yield from agreement_tables(results)
     yield from bbq_tables(results)
+    yield from curvature_tables(results)
 
 
 def _matrix(results: Results) -> Table:
@@ -79,6 +92,7 @@ def _forgetting(results: Results) -> Table:
     table.add_column("chain (▸ the task)", overflow="fold", min_width=18)
     for name in ("before", "after", "forgetting", "relative"):
         table.add_column(name, justify="right", no_wrap=name == "forgetting")
+    table.add_column(f"verdict, margin {100 * results.settings.forgetting_margin:g}")
     for f in results.forgetting:
         table.add_row(
             escape(
@@ -91,38 +105,20 @@ def _forgetting(results: Results) -> Table:
             percent(f.after.value, f.after.reason),
             _loss(points(f.forgetting), f.forgetting.low),
             percent(f.relative.value, f.relative.reason),
-        )
-    return table
-
-
-def _biased(f: ChainForgetting) -> Table:
-    table = _table(
-        f"Biased forgetting of {f.task} after {chain_name(f.chain)}, in points: "
-        "a group's forgetting minus that of all"
-    )
-    table.add_column("group", overflow="fold")
-    for name in ("items", "forgetting", "biased forgetting"):
-        table.add_column(name, justify="right")
-    for group in f.groups:
-        biased = _loss(points(group.biased), group.biased.low)
-        table.add_row(
-            escape(group.group),
-            str(group.items),
-            escape(points(group.forgetting)),
-            "[dim]too small to judge[/]" if group.too_small else biased,
+            verdict_text(f.verdict),
         )
     return table
 
 
 def _order(results: Results) -> Table:
-    table = _table("Order effect in points")
+    table = _table("Order effect in points; p by Holm over the pairs")
     table.add_column("forgetting", overflow="fold")
     table.add_column("", justify="right", no_wrap=True)
     for effect in results.order_effects:
         for name, measured in (
             (f"of {effect.safety}, trained first", effect.safety_first),
             (f"of {effect.capability}, trained first", effect.capability_first),
-            ("difference", effect.effect),
+            (f"difference, p {p_value(effect.p_adjusted)}", effect.effect),
         ):
             table.add_row(escape(name), escape(points(measured)))
         table.add_section()

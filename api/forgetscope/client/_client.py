@@ -14,12 +14,14 @@ import httpx
 from pydantic import BaseModel, TypeAdapter
 
 from forgetscope.client._answers import pages, parse
+from forgetscope.client._compare import compare, compare_html
 from forgetscope.client._datasets import Datasets
 from forgetscope.client._errors import BadAnswer, raise_for_problem
 from forgetscope.client._events import follow
 from forgetscope.client._power import plan_power
 from forgetscope.client._tasks import Tasks
 from forgetscope.client._transport import Transport
+from forgetscope.schema.compare import Comparison
 from forgetscope.schema.experiment import ExperimentSpec
 from forgetscope.schema.plan import PlanView, StageKind
 from forgetscope.schema.power import PowerPlan, PowerRequest
@@ -190,6 +192,14 @@ class Client:
             repeatable=True,
         )
         return response.text
+
+    def compare(self, experiment_id: str, other: str) -> Comparison:
+        """Two finished experiments side by side."""
+        return compare(self._transport, experiment_id, other)
+
+    def compare_html(self, experiment_id: str, other: str) -> str:
+        """The comparison as one HTML page."""
+        return compare_html(self._transport, experiment_id, other)
 
     def artifacts(self, experiment_id: str) -> Iterator[ArtifactView]:
         """Files of the finished stages."""

@@ -79,7 +79,13 @@ def counted(platform: Platform, use: TaskUse, *, where: str) -> Counted:
     task, params = find(whole.name, whole.params, where=where)
     try:
         examples = build_examples(
-            task, params, "evaluation", use.evaluation_examples, seed=0, rows=platform.rows
+            task,
+            params,
+            "evaluation",
+            use.evaluation_examples,
+            seed=0,
+            rows=platform.rows,
+            by_groups=use.balance == "groups",
         )
     except NotEnoughExamples as error:
         pointer = f"{where}/evaluation_examples"

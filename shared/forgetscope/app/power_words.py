@@ -12,6 +12,9 @@ from forgetscope.schema.results import Measured
 
 __all__ = ["absent", "answer", "cautions"]
 
+FEW_CLUSTERS, FEW_SEEDS = 10, 10
+"""Below these the simulations of docs/validation.md differ from what is planned."""
+
 TOO_SMALL = "cannot be answered at this size"
 
 
@@ -36,8 +39,13 @@ def answer(
         needs=PowerNeeds(
             clusters=found.needs.clusters, items=found.needs.items, seeds=found.needs.seeds
         ),
-        cautions=found.cautions,
+        cautions=(*found.cautions, *_few(found)),
     )
+
+
+def _few(found: core.GroupPower) -> Iterator[str]:
+    if found.power.value is not None and found.clusters < FEW_CLUSTERS:
+        yield f"{found.clusters} clusters: the power is rough, some points more or less"
 
 
 def _needed(
@@ -90,6 +98,12 @@ def cautions(
     assumed = [f"{one.name} {one.value:g}" for one in assumptions if one.assumed]
     if assumed:
         yield f"Assumed, since nothing was given: {', '.join(assumed)}. Power rests on these."
+    value = {one.name: one.value for one in assumptions}
+    if 1 < value["seeds"] < FEW_SEEDS and value["seed_sd"] > 0:
+        yield (
+            f"{value['seeds']:g} seeds say little about how much runs differ: where they do, "
+            "intervals hold the truth less often than promised (docs/validation.md)."
+        )
     biased = request.quantity == "biased_forgetting"
     for task in tasks:
         if biased and not task.groups:

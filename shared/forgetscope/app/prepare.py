@@ -26,14 +26,21 @@ CHARACTERS_PER_TOKEN = 4
 
 
 def build_examples(
-    task: Task[Any], params: Value, split: Split, n: int | None, *, seed: int, rows: Rows
+    task: Task[Any],
+    params: Value,
+    split: Split,
+    n: int | None,
+    *,
+    seed: int,
+    rows: Rows,
+    by_groups: bool = False,
 ) -> list[Example]:
     """The examples of a split, subsampled to `n` (all when None), in the order of `subsample`.
 
     Raises BadRow, UnknownName (a file is missing), NotEnoughExamples.
     """
     read = (row for source in task.sources(params, split) for row in rows.read(source))
-    return subsample(task.examples(params, read, split), n, seed)
+    return subsample(task.examples(params, read, split), n, seed, by_groups=by_groups)
 
 
 def data_facts(use: TaskUse, rows: Rows, *, where: str) -> TaskFacts:
@@ -50,7 +57,9 @@ def data_facts(use: TaskUse, rows: Rows, *, where: str) -> TaskFacts:
     examples: dict[Split, list[Example]] = {}
     for split, n in sizes.items():
         try:
-            examples[split] = build_examples(task, params, split, n, seed=0, rows=rows)
+            examples[split] = build_examples(
+                task, params, split, n, seed=0, rows=rows, by_groups=use.balance == "groups"
+            )
         except NotEnoughExamples as error:
             pointer = f"{where}/{split}_examples"
             raise NotEnoughExamples(error.detail, where=pointer, hint=error.hint) from None
@@ -112,7 +121,13 @@ def prepare_data(work: Work, io: StageIO, *, rows: Rows) -> JsonObject:
             hint="Submit the experiment again to use the data as it is now.",
         )
     examples = build_examples(
-        task, params, given["split"], given["n"], seed=given["seed"], rows=rows
+        task,
+        params,
+        given["split"],
+        given["n"],
+        seed=given["seed"],
+        rows=rows,
+        by_groups=given["balance"] == "groups",
     )
     write_examples(io.output, examples)
     groups = Counter(group for example in examples for group in example.groups)

@@ -46,6 +46,7 @@ def check_size(spec: ExperimentSpec, chains: tuple[tuple[str, ...], ...], max_st
     trained = prefixes * len(spec.seeds)
     # Evaluations, data sets, then base model, safety classifier, analysis and report.
     count = trained + (trained + 1) * len(spec.tasks) + 2 * len(spec.tasks) + 4
+    count += len(spec.tasks) * (spec.evaluation.noise_floor is not None)
     if spec.curvature is not None:
         followed = len({p for chain in chains for p in prefixes_of(chain[:-1])})
         places = sum(len(chain) - 1 for chain in chains) * spec.curvature.displacement

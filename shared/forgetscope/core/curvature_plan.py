@@ -125,7 +125,9 @@ def expected_products(asked: CurvatureSpec, parameters: int | None) -> int:
     return CHECK_PRODUCTS + min(steps, asked.max_iterations) + residuals + extra
 
 
-def curvature_note(spec: ExperimentSpec, parameters: int | None) -> str | None:
+def curvature_note(
+    spec: ExperimentSpec, chains: Sequence[Chain], parameters: int | None
+) -> str | None:
     """Memory, as far as it can be told before a stage starts; None where nothing is asked."""
     if spec.curvature is None:
         return None
@@ -136,7 +138,7 @@ def curvature_note(spec: ExperimentSpec, parameters: int | None) -> str | None:
         )
     width = 4 if spec.curvature.dtype == "float32" else 2
     adapted = spec.curvature.parameters == "trained" and all(
-        _training(spec, (task.id,), at)["method"] == "lora" for task in spec.tasks for at in (1, 2)
+        _training(spec, chain, at)["method"] == "lora" for chain, at in forgetting_places(chains)
     )
     weights = parameters * width
     if adapted:
@@ -149,9 +151,9 @@ def curvature_note(spec: ExperimentSpec, parameters: int | None) -> str | None:
     vectors = parameters * (2 * 4 + 2 * width)
     krylov = steps * parameters * 4
     return (
-        f"Curvature of all weights needs at least {(weights + vectors) / 2**30:.1f} GiB for weights "
-        f"and vectors, and {krylov / 2**30:.1f} GiB for about {steps} Lanczos vectors (in the "
-        "host's memory where there is a GPU); activations come on top, and depend on the model's "
+        f"Curvature of all weights needs at least {(weights + vectors) / 2**30:.1f} GiB for "
+        f"weights and vectors, and {krylov / 2**30:.1f} GiB for about {steps} Lanczos vectors (in "
+        "the host's memory where there is a GPU); activations come on top, and depend on the model's "
         "shape. The stage states its estimate before it starts."
     )
 

@@ -23,27 +23,28 @@ def choose_engine(
     accelerator: Literal["cpu", "cuda"],
     available: frozenset[str],
     head_size: int | None = None,
+    where: str = "/evaluation/engine",
 ) -> tuple[EngineName, str]:
     """Return (engine, reason as a sentence for users).
 
     `parameters` is None where the size of the model is not known before its download, `head_size`
-    (width of one attention head) where its configuration is not.
+    (width of one attention head) where its configuration is not. `where` points to the request.
 
     Raises UnknownName when the engine that was asked for, or any at all, is not installed;
     InvalidSpec when vLLM was asked for and lacks the model's head size on this accelerator.
     """
     lacks_head = accelerator == "cpu" and head_size is not None and head_size not in CPU_HEAD_SIZES
     if requested != "auto":
-        _require(requested, available)
+        _require(requested, available, where)
         if requested == "vllm" and lacks_head:
             raise InvalidSpec(
                 f"vLLM on a CPU has no attention kernel for a head size of {head_size}.",
-                where="/evaluation/engine",
+                where=where,
                 hint="Use the engine transformers or auto.",
             )
         return requested, f"{_TITLES[requested]}, because the specification asks for it."
     if "vllm" not in available:
-        _require("transformers", available)
+        _require("transformers", available, where)
         return "transformers", "transformers, because vLLM is not installed with the evaluators."
     if "transformers" not in available:
         return "vllm", "vLLM, because it is the only engine installed with the evaluators."
@@ -68,12 +69,12 @@ def choose_engine(
 _TITLES: dict[EngineName, str] = {"transformers": "transformers", "vllm": "vLLM"}
 
 
-def _require(name: EngineName, available: frozenset[str]) -> None:
+def _require(name: EngineName, available: frozenset[str], where: str) -> None:
     if name not in available:
         installed = ", ".join(sorted(available)) or "none"
         raise UnknownName(
             f"the engine {name!r} is not installed with the evaluators.",
-            where="/evaluation/engine",
+            where=where,
             hint=f"Installed: {installed}. Choose one of these or auto, or install {name}.",
         )
 

@@ -16,10 +16,11 @@ CODE_VERSIONS: Mapping[StageKind, int] = {
     "prepare_judge": 1,
     "train": 1,
     "evaluate": 2,
+    "noise_floor": 1,
     "curvature": 1,
     "displacement": 1,
-    "analyse": 2,
-    "report": 2,
+    "analyse": 3,
+    "report": 3,
 }
 
 

@@ -5,12 +5,14 @@ tasks are 6 + 30 trainings instead of 60.
 """
 
 from collections.abc import Mapping
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from forgetscope.core.chains import chains_of, check_size, prefixes_of
 from forgetscope.core.curvature_plan import CurvatureStage, curvature_note, curvature_stages
-from forgetscope.core.engines import choose_engine
+from forgetscope.core.engines import EngineName, choose_engine
+from forgetscope.core.facts import Facts, TaskFacts
 from forgetscope.core.identity import stage_key
+from forgetscope.core.noise_plan import NoiseStage, noise_stages
 from forgetscope.core.training import resolve_training
 from forgetscope.schema.base import JsonObject
 from forgetscope.schema.experiment import ExperimentSpec
@@ -24,6 +26,7 @@ QUEUES: Mapping[StageKind, Queue] = {
     "prepare_judge": "train",
     "train": "train",
     "evaluate": "evaluate",
+    "noise_floor": "evaluate",
     "curvature": "analyse",
     "displacement": "analyse",
     "analyse": "analyse",
@@ -32,38 +35,6 @@ QUEUES: Mapping[StageKind, Queue] = {
 
 # A backward pass costs about two forward passes (Kaplan et al. 2020, arXiv 2001.08361, table 1).
 PASSES_PER_TRAINED_TOKEN = 3
-
-
-class TaskFacts(NamedTuple):
-    """What the planner must know of a task's data. `tokens_per_example` is an estimate.
-
-    `name` and `params` are what the task is resolved to: a registered task is its definition.
-    """
-
-    name: str
-    version: int
-    kind: Literal["safety", "capability"]
-    chance: float | None
-    params: JsonObject
-    fingerprint: str
-    evaluation_examples: int
-    tokens_per_example: float
-    judged: bool = False
-    own_scores: str | None = None
-
-
-class Facts(NamedTuple):
-    """The world as the planner sees it: the model, the data, and the fleet's engines."""
-
-    model_fingerprint: str
-    model_parameters: int | None
-    model_head_size: int | None
-    model_note: str | None
-    tasks: Mapping[str, TaskFacts]
-    accelerator: Literal["cpu", "cuda"]
-    engines: frozenset[str]
-    max_stages: int
-    judge_fingerprint: str | None = None
 
 
 def build_plan(spec: ExperimentSpec, facts: Facts) -> Plan:
@@ -93,11 +64,13 @@ def build_plan(spec: ExperimentSpec, facts: Facts) -> Plan:
     for prefix, seed in models:
         for task in spec.tasks:
             builder.evaluate(prefix, seed, task.id)
+    for noise in noise_stages(spec, facts, engine, models[0]):
+        builder.noise(noise)
     for stage in curvature_stages(spec, chains, facts.model_parameters):
         builder.curve(stage)
     builder.analyse(chains)
     builder.report(engine_reason)
-    notes = (facts.model_note, curvature_note(spec, facts.model_parameters))
+    notes = (facts.model_note, curvature_note(spec, chains, facts.model_parameters))
     return Plan(
         stages=tuple(builder.stages.values()),
         naive_trainings=sum(len(c) for c in chains) * len(spec.seeds),
@@ -111,7 +84,7 @@ def build_plan(spec: ExperimentSpec, facts: Facts) -> Plan:
 class _Builder:
     """Collects stages by key, so that equal ones fall together."""
 
-    def __init__(self, spec: ExperimentSpec, facts: Facts, engine: str) -> None:
+    def __init__(self, spec: ExperimentSpec, facts: Facts, engine: EngineName) -> None:
         self.spec = spec
         self.facts = facts
         self.engine = engine
@@ -120,6 +93,7 @@ class _Builder:
         self.models: dict[tuple[tuple[str, ...], int | None], str] = {}
         self.cells: list[tuple[str, tuple[str, ...], int | None, str]] = []
         self.curves: list[tuple[str, CurvatureStage]] = []
+        self.noises: list[tuple[str, NoiseStage]] = []
         self.base = self._add(
             "prepare_model",
             {
@@ -165,6 +139,7 @@ class _Builder:
                 "split": split,
                 "n": n,
                 "seed": 0,
+                "balance": use.balance,
             },
             {},
             StageLabel(title=f"{task_id} · {split} data", task=task_id),
@@ -208,10 +183,25 @@ class _Builder:
 
     def evaluate(self, chain: tuple[str, ...], seed: int | None, task: str) -> None:
         facts = self.facts.tasks[task]
-        inputs = {"base": self.base, "data": self.data(task, "evaluation")}
-        if seed is not None:
-            inputs["checkpoint"] = self.models[(chain, seed)]
-        if facts.judged:
+        name = " → ".join(chain) if chain else "base model"
+        title = f"score {name} on {task}" + ("" if seed is None else f" · seed {seed}")
+        label = StageLabel(title=title, chain=chain, seed=seed, task=task)
+        n = self.uses[task].evaluation_examples or facts.evaluation_examples
+        key = self._score("evaluate", {}, label, n * facts.tokens_per_example)
+        self.cells.append((key, chain, seed, task))
+
+    def noise(self, stage: NoiseStage) -> None:
+        key = self._score("noise_floor", stage.params, stage.label, stage.tokens)
+        self.noises.append((key, stage))
+
+    def _score(self, kind: StageKind, extra: JsonObject, label: StageLabel, tokens: float) -> str:
+        """The model of `label` on the evaluation data of its task."""
+        assert label.chain is not None
+        assert label.task is not None
+        inputs = {"base": self.base, "data": self.data(label.task, "evaluation")}
+        if label.seed is not None:
+            inputs["checkpoint"] = self.models[(label.chain, label.seed)]
+        if self.facts.tasks[label.task].judged:
             inputs["judge"] = self.judge()
         evaluation = self.spec.evaluation
         params: JsonObject = {
@@ -220,12 +210,7 @@ class _Builder:
             "attention": "sdpa",
             "max_length": evaluation.max_length,
         }
-        name = " → ".join(chain) if chain else "base model"
-        title = f"score {name} on {task}" + ("" if seed is None else f" · seed {seed}")
-        label = StageLabel(title=title, chain=chain, seed=seed, task=task)
-        n = self.uses[task].evaluation_examples or facts.evaluation_examples
-        key = self._add("evaluate", params, inputs, label, n * facts.tokens_per_example)
-        self.cells.append((key, chain, seed, task))
+        return self._add(kind, params | extra, inputs, label, tokens)
 
     def curve(self, stage: CurvatureStage) -> None:
         """A model around its own data, and where later training takes it."""
@@ -267,12 +252,15 @@ class _Builder:
                 }
                 for i, (_, stage) in enumerate(self.curves)
             ],
+            "noise": [stage.use for _, stage in self.noises],
         }
         inputs = {role: key for key, role in roles.items()}
         inputs |= {f"{stage.kind}-{i}": key for i, (key, stage) in enumerate(self.curves)}
+        inputs |= {str(stage.use["role"]): key for key, stage in self.noises}
         # Own scores need the facts of the examples; a share of safe replies, its classifier's.
+        texts = self.spec.analysis.show_texts
         for i, use in enumerate(self.spec.tasks):
-            if self.facts.tasks[use.id].own_scores is not None:
+            if texts or self.facts.tasks[use.id].own_scores is not None:
                 inputs[f"data-{i}"] = self.data(use.id, "evaluation")
         if any(task.judged for task in self.facts.tasks.values()):
             inputs["judge"] = self.judge()

@@ -30,8 +30,13 @@ def folded(text: str) -> str:
     return " ".join(_TOKEN.findall(text.casefold()))
 
 
-def subsample(examples: Iterable[Example], n: int | None, seed: int) -> list[Example]:
+def subsample(
+    examples: Iterable[Example], n: int | None, seed: int, *, by_groups: bool = False
+) -> list[Example]:
     """`n` examples, balanced over `stratum`; all of them when `n` is None.
+
+    `by_groups`: within each stratum over the groups as well; items of the same several groups
+    count as a group of their own, and so do items of none.
 
     Strata take turns in a fixed order, each giving its examples in the order of
     `rank(seed, id)`. Hence the counts of two strata differ by at most one, the choice does not
@@ -42,7 +47,8 @@ def subsample(examples: Iterable[Example], n: int | None, seed: int) -> list[Exa
     """
     strata: dict[str, list[Example]] = defaultdict(list)
     for example in refuse_twins(examples):
-        strata[example.stratum].append(example)
+        groups = f"{' + '.join(sorted(example.groups)) or 'no group'}: " if by_groups else ""
+        strata[groups + example.stratum].append(example)
     order = sorted(strata, key=lambda stratum: rank(seed, "stratum", stratum))
     for stratum in order:
         strata[stratum].sort(key=lambda example: rank(seed, "example", example.id))

@@ -6,6 +6,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, JsonValue, model_valida
 
 from forgetscope.schema.base import Slug, Text, Value
 from forgetscope.schema.curvature import CurvatureSpec
+from forgetscope.schema.noise import NoiseSpec
 
 __all__ = [
     "AnalysisSpec",
@@ -132,6 +133,10 @@ class TaskUse(Value):
     evaluation_examples: int | None = Field(
         default=None, ge=1, le=1_000_000, description="all of the evaluation split when absent"
     )
+    balance: Literal["classes", "groups"] = Field(
+        default="classes",
+        description="what a sample is balanced over: the task's classes, or its groups, too",
+    )
 
 
 TaskEntry = Annotated[
@@ -204,15 +209,40 @@ class EvaluationSpec(Value):
     judge: JudgeRef = Field(
         default=BuiltinJudge(), description="scores generated replies, for tasks that ask for it"
     )
+    noise_floor: NoiseSpec | None = Field(
+        default=NoiseSpec(), description="null: not measured, so that no margin is held against it"
+    )
 
 
 class AnalysisSpec(Value):
-    """Paired cluster bootstrap and the smallest group that is judged (METHOD.md sections 3, 4)."""
+    """Paired cluster bootstrap, verdicts, and the smallest group that is judged (METHOD.md sections
+    3, 4).
+
+    The margins of five points are our own choice. So is the interval: at 6 clusters, one of 95 %
+    covered the truth in 92 % of simulated studies when expanded, in 84 % as plain percentile
+    interval and in 83 % as BCa interval.
+    """
 
     bootstrap_replicates: int = Field(default=2000, ge=100, le=100_000)
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
     min_group_items: int = Field(default=30, ge=1)
     min_group_clusters: int = Field(default=5, ge=1)
+    forgetting_margin: float = Field(
+        default=0.05, gt=0, lt=1, description="forgetting of a task above it is a breach"
+    )
+    biased_margin: float = Field(
+        default=0.05, gt=0, lt=1, description="biased forgetting of a group above it is a breach"
+    )
+    interval: Literal["expanded", "percentile", "bca"] = Field(
+        default="expanded", description="BBQ's bias scores take expanded for bca"
+    )
+    correction: Literal["max_t", "holm"] = Field(
+        default="max_t", description="how looking at many groups of a task is corrected for"
+    )
+    show_texts: bool = Field(
+        default=False,
+        description="put the texts of lost and gained items into the report; they may offend",
+    )
 
 
 Chain = Annotated[tuple[Slug, ...], Field(min_length=1, max_length=16)]

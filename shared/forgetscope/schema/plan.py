@@ -14,6 +14,7 @@ StageKind = Literal[
     "prepare_judge",
     "train",
     "evaluate",
+    "noise_floor",
     "curvature",
     "displacement",
     "analyse",

@@ -26,8 +26,8 @@ __all__ = [
     "TaskSizes",
 ]
 
-MAX_CLUSTERS = 5000
-"""Bounds the time of an answer [own choice: seconds]."""
+MAX_CLUSTERS, MAX_GROUPS = 5000, 50
+"""Bound the time of an answer to stated sizes [own choice: seconds]."""
 
 Quantity = Literal["forgetting", "biased_forgetting"]
 PowerVerdict = Literal["answerable", "cannot be answered at this size"]
@@ -87,7 +87,7 @@ class TaskSizes(Value):
     """A task by its sizes. Groups do not overlap; `others` are the items of no group."""
 
     id: Slug
-    groups: tuple[GroupSizes, ...] = Field(default=(), max_length=100)
+    groups: tuple[GroupSizes, ...] = Field(default=(), max_length=MAX_GROUPS)
     others: Sizes | None = None
 
     @model_validator(mode="after")
@@ -166,6 +166,8 @@ class PowerRequest(Value):
         parts = [part for task in self.sizes for part in (*task.groups, task.others)]
         if sum(len(part.each) for part in parts if part is not None) > MAX_CLUSTERS:
             raise ValueError(f"sizes: more than {MAX_CLUSTERS} clusters in all")
+        if sum(len(task.groups) for task in self.sizes) > MAX_GROUPS:
+            raise ValueError(f"sizes: more than {MAX_GROUPS} groups in all")
         return self
 
 

@@ -12,6 +12,8 @@ from forgetscope.schema.base import JsonObject, Value
 from forgetscope.schema.curvature import CurvatureRow, CurvatureSummary, DisplacementRow
 from forgetscope.schema.experiment import AnalysisSpec
 from forgetscope.schema.measured import Measured
+from forgetscope.schema.noise import TaskNoise
+from forgetscope.schema.verdicts import Agreement, Judged, McNemarRow, TransferRow, Variance
 
 __all__ = [
     "Accuracy",
@@ -97,7 +99,11 @@ class GroupForgetting(Value):
     """Forgetting of one group. `too_small` groups keep their n but are not judged.
 
     `items` were scored under both models in every seed; the other items of the group are
-    `unscored`. `clusters` are those of `items`.
+    `unscored`. `clusters` are those of `items`. `changed` items went from right to wrong or back in
+    at least one seed.
+
+    The judged groups of a row are one family: their `simultaneous` intervals hold together, and
+    `p_adjusted` is corrected for their number. Both verdicts read `simultaneous`.
     """
 
     group: str
@@ -112,6 +118,11 @@ class GroupForgetting(Value):
     biased_macro: Measured = Field(
         description="BF^g against the mean over the groups that are not too small"
     )
+    changed: int = Field(ge=0)
+    simultaneous: Measured = Field(description="`biased`, with its simultaneous interval")
+    p_adjusted: Measured = Field(description="two-sided, against biased forgetting 0")
+    verdict: Judged = Field(description="non-inferiority: only more forgetting is bad")
+    equivalence: Judged = Field(description="margins on both sides")
 
 
 class ChainForgetting(Value):
@@ -135,6 +146,8 @@ class ChainForgetting(Value):
     per_seed: dict[str, float | None] = Field(
         description="seed → initial − last; null where no item was scored under both models"
     )
+    mcnemar: tuple[McNemarRow, ...]
+    verdict: Judged = Field(description="non-inferiority of forgetting, one row at a time")
     groups: tuple[GroupForgetting, ...]
 
 
@@ -146,6 +159,8 @@ class OrderEffect(Value):
     safety_first: Measured
     capability_first: Measured
     effect: Measured
+    p: Measured = Field(description="two-sided, against no effect")
+    p_adjusted: Measured = Field(description="Holm over the pairs")
 
 
 class BbqAccuracy(Value):
@@ -237,7 +252,7 @@ class BbqResults(Value):
 class Results(Value):
     """Everything the analysis says."""
 
-    schema_version: Literal["1"] = "1"
+    schema_version: Literal["2"] = "2"
     tasks: tuple[TaskInfo, ...]
     chains: tuple[tuple[str, ...], ...]
     seeds: tuple[int, ...]
@@ -245,9 +260,13 @@ class Results(Value):
     matrix: tuple[Cell, ...]
     forgetting: tuple[ChainForgetting, ...]
     order_effects: tuple[OrderEffect, ...]
+    transfer: tuple[TransferRow, ...] = ()
+    consistency: tuple[Agreement, ...] = ()
+    variance: Variance = Variance()
     bbq: tuple[BbqResults, ...] = ()
     curvature: tuple[CurvatureRow, ...] = ()
     displacement: tuple[DisplacementRow, ...] = ()
     curvature_summary: CurvatureSummary | None = None
+    noise: tuple[TaskNoise, ...] = ()
     notes: tuple[str, ...] = ()
     provenance: JsonObject = {}

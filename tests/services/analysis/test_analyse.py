@@ -17,7 +17,7 @@ from services.analysis.fabricate import (
 )
 
 from forgetscope.analysis.stage import stages
-from forgetscope.analysis.words import group_verdict
+from forgetscope.analysis.verdict_words import group_verdict
 from forgetscope.app.predictions_file import write_predictions
 from forgetscope.schema.errors import DataChanged
 from forgetscope.schema.results import ChainForgetting, Results
@@ -40,7 +40,7 @@ def test_biased_forgetting_planted_in_one_group_is_found_there(tmp_path: Path) -
     assert set(groups) == set(GROUPS)
     assert groups["coral"].biased.low is not None
     assert groups["coral"].biased.low > 0.1
-    assert [g for g in GROUPS if group_verdict(groups[g]).tone == "more"] == ["coral"]
+    assert [g for g in GROUPS if group_verdict(groups[g]).tone == "breach"] == ["coral"]
     assert found.forgetting.low is not None
     assert found.forgetting.low > 0.15
     assert found.per_seed.keys() == {"0", "1", "2"}
@@ -50,7 +50,7 @@ def test_no_biased_forgetting_is_found_where_none_was_planted(tmp_path: Path) ->
     settings = {"bootstrap_replicates": 500, "confidence": 0.999}
     results = analysed(tmp_path, probability=evenly, settings=settings)
     found = row(results, "safety", "capability")
-    assert {group_verdict(g).tone for g in found.groups} == {"open"}
+    assert {group_verdict(g).tone for g in found.groups} <= {"open", "pass"}
     assert found.forgetting.low is not None
     assert found.forgetting.low > 0.1
 

@@ -111,7 +111,9 @@ def test_the_page_says_what_happened_in_words(tmp_path: Path) -> None:
         r"\(−2\d\.\d points, 95 % interval −\d+\.\d to −\d+\.\d\)\.",
         text,
     )
-    assert re.search(r"Shown to forget more than the task as a whole, in points: coral \(", text)
+    assert "Biased forgetting of groups, margin 5 points: 1 breach, " in text
+    assert re.search(r"▲ breach safety after safety → capability: coral \+[23]\d\.\d \(", text)
+    assert re.search(r"as a whole by more: coral \(\+[23]\d\.\d\)\.", text)
     assert "safety → capability forgets" in text
     assert "a small model on a CPU" in text
     assert "b" * 64 in text
@@ -148,7 +150,13 @@ def test_an_order_effect_is_claimed_only_when_its_interval_excludes_zero(
 ) -> None:
     side = measured(0.1, 0.0, 0.2)
     order = OrderEffect(
-        safety="s", capability="c", safety_first=side, capability_first=side, effect=effect
+        safety="s",
+        capability="c",
+        safety_first=side,
+        capability_first=side,
+        effect=effect,
+        p=Measured(reason="made up"),
+        p_adjusted=Measured(reason="made up"),
     )
     assert said in words.order_finding(order, 0.95)
 

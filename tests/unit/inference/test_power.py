@@ -315,3 +315,9 @@ def test_the_bootstrap_over_clusters_and_seeds_takes_the_error_that_is_planned_w
     assert taken == pytest.approx(found.inflation * found.standard_error, rel=0.04)
     assert found.standard_error == pytest.approx(y.mean(axis=(1, 2)).std(), rel=0.08)
     assert found.inflation > 1.1
+
+
+@pytest.mark.parametrize("icc", [0.0, 0.1, 0.2, 1.0])
+def test_equal_clusters_are_counted_without_rounding_errors(icc: float) -> None:
+    """Two are enough where two are asked for."""
+    assert effective_clusters(Sample((40, 40)), icc) == 2

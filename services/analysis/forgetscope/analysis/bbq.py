@@ -15,8 +15,8 @@ from forgetscope.analysis.bbq_bootstrap import Draws, Facts, Sums
 from forgetscope.analysis.outcomes import BbqOutcomes, CellKey, Chain, Floats
 from forgetscope.core import bbq_scores as definition
 from forgetscope.core import forgetting as forms
-from forgetscope.core import statistics
 from forgetscope.core.groups import Items
+from forgetscope.core.inference import intervals
 from forgetscope.core.predictions import Prediction
 from forgetscope.schema.errors import DataChanged
 from forgetscope.schema.example import Example
@@ -66,9 +66,15 @@ class _Setting(NamedTuple):
     def measured(self, value: float | None, reason: str, drawn: Floats, clusters: int) -> Measured:
         needed = max(2, self.settings.min_group_clusters)
         few = f"{clusters} template{'' if clusters == 1 else 's'}, and an interval needs {needed}"
-        return statistics.measured(
+        # The scores have no leave-one-out values, which BCa would need.
+        plain = self.settings.interval == "percentile"
+        return intervals.interval(
             np.array(np.nan if value is None else value),
             drawn,
+            method="percentile" if plain else "expanded",
+            clusters=clusters,
+            drawn=self.items.clusters,
+            jackknives=(),
             confidence=self.settings.confidence,
             undefined=reason,
             no_interval=few if clusters < needed else None,

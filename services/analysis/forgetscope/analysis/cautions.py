@@ -8,6 +8,12 @@ from forgetscope.schema.results import ChainForgetting, JudgeAccuracy, JudgeInfo
 
 __all__ = ["cautions"]
 
+_FEW_CHANGED = 10
+"""With fewer changed items in a group, max-T gives false alarms [own choice, by simulation]."""
+
+_NAMED = 6
+"""Groups that a caution names."""
+
 
 def cautions(
     seeds: Sequence[int],
@@ -24,10 +30,14 @@ def cautions(
     elif len(seeds) < 5:
         yield (
             f"{len(seeds)} seeds: runs are resampled as well as items, but so few runs "
-            "describe the variation between runs only roughly."
+            "describe the variation between runs only roughly, and intervals understate it."
         )
     if any(row.groups for row in rows):
-        yield ("Each interval is for one number; they are not adjusted for looking at many groups.")
+        yield (
+            "Verdicts about groups are corrected for the groups of one task after one chain, not "
+            "for looking at several chains; every other interval is for one number."
+        )
+    yield from _few_changes(rows)
     most = max((m.left_out for m in _all_measured(rows)), default=0)
     if most:
         yield (
@@ -42,6 +52,23 @@ def cautions(
             "of the two models; the counts stand beside each number."
         )
     yield from _judge_cautions(tasks)
+
+
+def _few_changes(rows: Sequence[ChainForgetting]) -> Iterator[str]:
+    few = [
+        group
+        for row in rows
+        for group in row.groups
+        if group.simultaneous.low is not None and group.changed < _FEW_CHANGED
+    ]
+    if few:
+        named = ", ".join(sorted({group.group for group in few})[:_NAMED])
+        yield (
+            f"In {len(few)} of the groups of all chains fewer than {_FEW_CHANGED} items changed "
+            f"({named}{' and others' if len({g.group for g in few}) > _NAMED else ''}): their "
+            "simultaneous intervals rest on few events and give false alarms more often than "
+            "promised."
+        )
 
 
 def _judge_cautions(tasks: Sequence[TaskInfo]) -> Iterator[str]:

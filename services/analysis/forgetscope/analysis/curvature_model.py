@@ -1,10 +1,13 @@
 """A checkpoint, the parameters asked for, and the task's examples, ready to be differentiated."""
 
+import math
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 
+import numpy as np
 import torch
 from peft import PeftModel
 from torch import Tensor, nn
@@ -17,7 +20,7 @@ from forgetscope.modeling.answers import check_head
 from forgetscope.modeling.batches import Batch, Item, collate, encode_examples
 from forgetscope.modeling.curvature.layered import layered_operator
 from forgetscope.modeling.curvature.memory import Memory, estimate_memory, shape_of
-from forgetscope.modeling.curvature.objective import Objective, answer_objective
+from forgetscope.modeling.curvature.objective import Objective, answer_objective, widened
 from forgetscope.modeling.curvature.operators import Operator, gaussian
 from forgetscope.modeling.curvature.products import (
     choose_step,
@@ -26,6 +29,7 @@ from forgetscope.modeling.curvature.products import (
     exact_operator,
 )
 from forgetscope.modeling.curvature.selection import select_parameters
+from forgetscope.modeling.curvature.self_check import require_sound, self_check
 from forgetscope.modeling.loading import (
     TokenizerEncoder,
     apply_adapter,
@@ -34,20 +38,33 @@ from forgetscope.modeling.loading import (
     load_tokenizer,
     merge_adapter,
 )
-from forgetscope.schema.base import Value
-from forgetscope.schema.curvature import ParameterSubset
+from forgetscope.schema.base import JsonObject, Value
+from forgetscope.schema.curvature import ParameterSubset, SelfCheckFigures
 from forgetscope.schema.errors import InvalidInput
 from forgetscope.schema.example import Example
 
-__all__ = ["Data", "Subset", "Target", "batches_of", "decide", "load", "make_operator", "plain"]
+__all__ = [
+    "Data",
+    "Decision",
+    "Subset",
+    "Target",
+    "batches_of",
+    "checked",
+    "decide",
+    "generator",
+    "load",
+    "make_operator",
+    "plain",
+    "require_finite",
+]
 
-Model = PreTrainedModel | PeftModel
+Model: TypeAlias = PreTrainedModel | PeftModel
 _SHARE = 8
 """A product keeps what four passes leave behind: a micro-batch is an eighth of a forward pass's."""
 _ROOM = 0.8
 _NOT_INVARIANT = (
-    "The Hessian over LoRA factors changes when (A, B) becomes (cA, B/c), which leaves the model as "
-    "it is: compare tasks with parameters: targets."
+    "The Hessian over LoRA factors changes when (A, B) becomes (cA, B/c), which leaves the model "
+    "as it is: compare tasks with parameters: targets."
 )
 
 
@@ -91,9 +108,7 @@ class Data(NamedTuple):
         return cls(found, items, digest_of([e.id for e in found]))
 
     def of_group(self, group: str) -> list[Item]:
-        return [
-            i for e, i in zip(self.examples, self.items, strict=True) if group in e.groups
-        ]
+        return [i for e, i in zip(self.examples, self.items, strict=True) if group in e.groups]
 
     @property
     def groups(self) -> list[str]:
@@ -118,7 +133,7 @@ def load(base: Path, checkpoint: Path, subset: Subset, *, dtype: str, device: st
         return _target(model, select_parameters(model, subset.names), named, _PART)
     weights = _target_weights(model, subset.names)
     chosen = select_parameters(model, weights)
-    note = None if subset.kind == "targets" else "The adapter was merged by a later stage."
+    note = None if subset.kind == "targets" else "The factors are merged in this checkpoint."
     return _target(model, chosen, "merged weights of the LoRA target modules", note)
 
 
@@ -199,16 +214,45 @@ def make_operator(
     step = choose_step(objective, along)
     if not step.accepted:
         raise InvalidInput(
-            f"finite differences do not settle: two steps differ by {step.curvature_disagreement:.0%}",
+            "finite differences do not settle: two steps differ by "
+            f"{step.curvature_disagreement:.0%}",
             where="/curvature/product",
             hint="Use the exact product.",
         )
     return difference_operator(objective, step.step), objective
 
 
-def _target(
-    model: Model, chosen: Mapping[str, Tensor], name: str, note: str | None
-) -> Target:
+def generator(*parts: int) -> torch.Generator:
+    """A generator of its own for each purpose, from whole numbers."""
+    seed = np.random.SeedSequence(parts).generate_state(1, np.uint64)[0]
+    return torch.Generator().manual_seed(int(seed >> 1))
+
+
+def checked(
+    target: Target, batches: Sequence[Batch], product: str, dtype: str, draw: torch.Generator
+) -> JsonObject:
+    """The figures of a self-check that was passed. bfloat16 weights are widened for it: kernels
+    are judged, not rounding. Raises InvalidInput."""
+    with widened(target.model) if dtype == "bfloat16" else nullcontext():
+        operator, objective = make_operator(target, batches, product, draw)
+        found = self_check(operator, objective, draw)
+    require_sound(found)
+    figures = {name: getattr(found, name) for name in SelfCheckFigures.model_fields}
+    return SelfCheckFigures(**figures).model_dump(mode="json")
+
+
+def require_finite(loss: float) -> float:
+    """Raises InvalidInput for a loss that is not a number."""
+    if not math.isfinite(loss):
+        raise InvalidInput(
+            f"the loss is {loss}",
+            where="/curvature/examples",
+            hint="The checkpoint has diverged, or its dtype is too narrow.",
+        )
+    return loss
+
+
+def _target(model: Model, chosen: Mapping[str, Tensor], name: str, note: str | None) -> Target:
     check_head(model)
     size = sum(p.numel() for p in chosen.values())
     return Target(model, dict(chosen), ParameterSubset(name=name, parameters=size, note=note))

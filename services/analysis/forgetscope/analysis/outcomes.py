@@ -1,6 +1,7 @@
 """What the analysis works on: the design of an experiment, and every model's outcomes."""
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -32,6 +33,8 @@ class Design(NamedTuple):
     chains: tuple[Chain, ...]
     seeds: tuple[int, ...]
     settings: AnalysisSpec
+    noise_floor: Mapping[str, float] = MappingProxyType({})
+    """task → how far the same model scored twice lies apart; tasks not measured are absent"""
 
 
 class TaskOutcomes(NamedTuple):

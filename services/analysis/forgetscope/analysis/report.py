@@ -1,21 +1,26 @@
 """The report: one HTML file that opens anywhere, without network and without scripts."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from statistics import fmean
 from typing import NamedTuple
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from jinja2 import Environment
 
-from forgetscope.analysis import words
-from forgetscope.analysis.figures import Line, interval_plot
+from forgetscope.analysis import curvature_words, verdict_words, words
+from forgetscope.analysis.changes import RowChanges
+from forgetscope.analysis.figures import Drawing, Line, interval_plot
+from forgetscope.analysis.noise import noise_line
 from forgetscope.analysis.report_bbq import bias_sections
+from forgetscope.analysis.report_curvature import curvature_part
+from forgetscope.analysis.report_groups import group_sections
+from forgetscope.analysis.report_items import items_part
+from forgetscope.app import pages
 from forgetscope.schema.base import JsonObject
-from forgetscope.schema.results import ChainForgetting, GroupForgetting, Measured, Results
+from forgetscope.schema.results import ChainForgetting, Measured, Results
 
-__all__ = ["ReportFacts", "render"]
+__all__ = ["Report", "ReportFacts", "render"]
 
 _HEADLINES = 4
 """Rows that are told at the top; the others stand in their sections."""
@@ -29,6 +34,13 @@ class ReportFacts(NamedTuple):
     engine: str
     engine_reason: str
     stages: Mapping[str, str]
+
+
+class Report(NamedTuple):
+    """The page, and every figure in it."""
+
+    html: str
+    figures: tuple[Drawing, ...]
 
 
 class _Entry(NamedTuple):
@@ -50,22 +62,30 @@ class _Model(NamedTuple):
     entries: tuple[_Entry, ...]
 
 
-class _Section(NamedTuple):
-    """The groups of one row of the forgetting table."""
+def render(
+    results: Results,
+    facts: ReportFacts,
+    changes: Sequence[RowChanges],
+    *,
+    tables: Sequence[str] = (),
+) -> Report:
+    """The whole page. Equal input gives equal bytes; every name in it is escaped.
 
-    anchor: str
-    row: ChainForgetting
-    groups: tuple[GroupForgetting, ...]
-    figure: Markup | None
-
-
-def render(results: Results, facts: ReportFacts) -> str:
-    """The whole page. Equal input gives equal bytes; every name in it is escaped."""
+    Args:
+        changes: of each row of the forgetting table, its lost and gained items.
+        tables: names of the tables that lie beside the results.
+    """
     kinds = {task.id: task.kind for task in results.tasks}
-    sections = tuple(_sections(results))
+    sections = tuple(group_sections(results))
+    biases = bias_sections(results)
     headlines = sorted(results.forgetting, key=_size, reverse=True)[:_HEADLINES]
     models, floor = _heat_map(results)
-    return (
+    forgetting_figure = _forgetting_figure(results, kinds)
+    curvature = curvature_part(results)
+    figures = (forgetting_figure, *(s.figure for s in sections), *(b.figure for b in biases))
+    figures += curvature.figures if curvature is not None else ()
+    drawn = tuple(figure for figure in figures if figure is not None)
+    html = (
         _environment()
         .get_template("report.html.j2")
         .render(
@@ -75,28 +95,28 @@ def render(results: Results, facts: ReportFacts) -> str:
             level=words.level(results.settings.confidence),
             headlines=headlines,
             sections=sections,
-            bias_sections=bias_sections(results),
+            bias_sections=biases,
+            curvature=curvature,
+            items=items_part(results, changes, facts.stages),
             models=models,
             floor=floor,
-            forgetting_figure=_forgetting_figure(results, kinds),
+            forgetting_figure=forgetting_figure,
+            figures=drawn,
+            tables=tables,
             spec=json.dumps(facts.spec, indent=2, sort_keys=True, ensure_ascii=False),
             provenance=_provenance(results),
         )
     )
+    return Report(html, drawn)
 
 
 @cache
 def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("forgetscope.analysis"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    for name in words.__all__:
-        environment.filters[name] = getattr(words, name)
-    environment.globals.update(percent=words.percent, points=words.points, ratio=words.ratio)
+    environment = pages.environment("forgetscope.analysis")
+    for module in (words, verdict_words, curvature_words):
+        for name in module.__all__:
+            environment.filters[name] = getattr(module, name)
+    environment.filters["noise_line"] = noise_line
     return environment
 
 
@@ -110,7 +130,7 @@ def _title(row: ChainForgetting) -> str:
     return f"{row.task}{f' (stage {row.position})' if twice else ''}"
 
 
-def _forgetting_figure(results: Results, kinds: Mapping[str, str]) -> Markup | None:
+def _forgetting_figure(results: Results, kinds: Mapping[str, str]) -> Drawing | None:
     rows = [row for row in results.forgetting if row.forgetting.value is not None]
     if not rows:
         return None
@@ -132,6 +152,7 @@ def _forgetting_figure(results: Results, kinds: Mapping[str, str]) -> Markup | N
         axis="forgetting, percentage points",
         alt=f"Forgetting in percentage points with intervals. {said}.",
         name="forgetting",
+        title="Forgetting of every chain",
     )
 
 
@@ -141,32 +162,6 @@ def _line(label: str, measured: Measured, tone: str, note: str) -> Line:
         None if end is None else 100 * end for end in (measured.value, measured.low, measured.high)
     )
     return Line(label, value or 0.0, low, high, tone, note)
-
-
-def _sections(results: Results) -> Iterator[_Section]:
-    for i, row in enumerate(results.forgetting, start=1):
-        if not row.groups:
-            continue
-        groups = sorted(
-            row.groups, key=lambda g: (g.biased.value is None, -(g.biased.value or 0.0), g.group)
-        )
-        shown = [g for g in groups if g.biased.value is not None]
-        figure = None
-        if shown:
-            said = "; ".join(f"{g.group}: {words.points(g.biased.value)}" for g in shown)
-            figure = interval_plot(
-                [
-                    _line(g.group, g.biased, words.group_verdict(g).tone, f"n = {g.items}")
-                    for g in shown
-                ],
-                axis="biased forgetting against the task as a whole, percentage points",
-                alt=(
-                    f"Biased forgetting of {row.task} after {words.chain_text(row.chain)}, "
-                    f"percentage points, with intervals. {said}."
-                ),
-                name=f"groups{i}",
-            )
-        yield _Section(f"groups-{i}", row, tuple(groups), figure)
 
 
 def _heat_map(results: Results) -> tuple[tuple[_Model, ...], float]:

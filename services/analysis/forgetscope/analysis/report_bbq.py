@@ -3,10 +3,8 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from markupsafe import Markup
-
 from forgetscope.analysis import words
-from forgetscope.analysis.figures import Line, interval_plot
+from forgetscope.analysis.figures import Drawing, Line, interval_plot
 from forgetscope.schema.results import BbqChange, BbqResults, Measured, Results
 
 __all__ = ["BiasSection", "bias_sections"]
@@ -25,7 +23,7 @@ class BiasSection(NamedTuple):
     anchor: str
     bbq: BbqResults
     rows: tuple[_Row, ...]
-    figure: Markup | None
+    figure: Drawing | None
 
 
 def bias_sections(results: Results) -> tuple[BiasSection, ...]:
@@ -43,7 +41,7 @@ def _rows(bbq: BbqResults) -> Iterator[_Row]:
         yield _Row(whole, tuple(c for c in of_row if c.group is not None))
 
 
-def _figure(bbq: BbqResults, rows: tuple[_Row, ...], name: str) -> Markup | None:
+def _figure(bbq: BbqResults, rows: tuple[_Row, ...], name: str) -> Drawing | None:
     shown = [
         (f"{context}, {when}\n{words.chain_text(chain)}", score)
         for whole, _ in rows
@@ -67,6 +65,7 @@ def _figure(bbq: BbqResults, rows: tuple[_Row, ...], name: str) -> Markup | None
         axis="bias score: −1 always against the stereotype, 1 always with it",
         alt=f"Bias scores of {bbq.task} with intervals. {said}.",
         name=name,
+        title=f"Bias scores of {bbq.task}",
     )
 
 

@@ -1,26 +1,33 @@
 """The stage functions of the analysis service."""
 
 import json
+import time
 from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 
 import numpy as np
 from pydantic import TypeAdapter
 
+from forgetscope.analysis import changes, figures, tables, tables_verdicts
 from forgetscope.analysis import results as build_results
-from forgetscope.analysis import tables
 from forgetscope.analysis.bbq import join
+from forgetscope.analysis.curvature_results import Place, add_curvature
+from forgetscope.analysis.noise import add_noise
 from forgetscope.analysis.outcomes import CellKey, Design, TaskOutcomes
 from forgetscope.analysis.report import ReportFacts, render
+from forgetscope.analysis.tables_curvature import write_curvature
 from forgetscope.app.examples_file import read_examples
 from forgetscope.app.judge_file import read_judge_info
+from forgetscope.app.noise_file import read_noise
 from forgetscope.app.predictions_file import read_predictions
 from forgetscope.core.groups import arrange
 from forgetscope.core.predictions import Prediction
 from forgetscope.ports.stage import StageIO, StageTable, Work
 from forgetscope.schema.base import JsonObject, StageKey, Value
+from forgetscope.schema.curvature import CurvatureFile, DisplacementFile
 from forgetscope.schema.errors import DataChanged
 from forgetscope.schema.experiment import AnalysisSpec
+from forgetscope.schema.noise import TaskNoise
 from forgetscope.schema.results import JudgeInfo, Results, TaskInfo
 
 __all__ = ["analyse", "report", "stages"]
@@ -44,6 +51,20 @@ class _CellUse(Value):
     task: str
 
 
+class _CurveUse(Value):
+    role: str
+    chain: tuple[str, ...]
+    position: int
+    seed: int
+
+
+class _NoiseUse(Value):
+    role: str
+    task: str
+    chain: tuple[str, ...]
+    seed: int | None
+
+
 class _Analyse(Value):
     """The parameters of an analyse stage."""
 
@@ -52,6 +73,8 @@ class _Analyse(Value):
     chains: tuple[tuple[str, ...], ...]
     seeds: tuple[int, ...]
     cells: tuple[_CellUse, ...]
+    curves: tuple[_CurveUse, ...] = ()
+    noise: tuple[_NoiseUse, ...] = ()
 
 
 class _Report(Value):
@@ -65,12 +88,29 @@ class _Report(Value):
 
 
 def stages() -> StageTable:
-    """What this service can run."""
-    return {"analyse": analyse, "report": report}
+    """What this service can run. Torch is loaded by the stages that need it, when they run."""
+
+    def curvature(work: Work, io: StageIO) -> JsonObject:
+        from forgetscope.analysis.curvature_stage import run_curvature
+
+        return run_curvature(work, io, clock=time.monotonic)
+
+    def displacement(work: Work, io: StageIO) -> JsonObject:
+        from forgetscope.analysis.displacement_stage import run_displacement
+
+        return run_displacement(work, io, clock=time.monotonic)
+
+    return {
+        "analyse": analyse,
+        "report": report,
+        "curvature": curvature,
+        "displacement": displacement,
+    }
 
 
 def analyse(work: Work, io: StageIO) -> JsonObject:
-    """Predictions of every cell → results.json and the tables of `tables.write`.
+    """Predictions of every cell → results.json, the tables of `tables.write` and the items that
+    changed.
 
     Raises:
         DataChanged: the cells of a task do not have the same items in the same order.
@@ -80,6 +120,7 @@ def analyse(work: Work, io: StageIO) -> JsonObject:
     judged = any(task.judged for task in params.tasks)
     judge = read_judge_info(io.input("judge")) if judged else None
     tasks = []
+    moved = []
     read = 0
     for i, task in enumerate(params.tasks):
         cells: dict[CellKey, list[Prediction]] = {}
@@ -93,8 +134,15 @@ def analyse(work: Work, io: StageIO) -> JsonObject:
             examples = read_examples(io.input(f"data-{i}"))
             outcomes = outcomes._replace(bbq=join(task.id, examples, cells))
         tasks.append(outcomes)
+        texts = read_examples(io.input(f"data-{i}")) if params.settings.show_texts else None
+        moved.append(changes.changes(task.id, cells, params.chains, params.seeds, texts))
+    noise = [
+        TaskNoise(measured=read_noise(io.input(use.role)), **use.model_dump(exclude={"role"}))
+        for use in params.noise
+    ]
+    floors = {n.task: n.measured.floor for n in noise if n.measured.floor is not None}
     results = build_results.build(
-        Design(params.chains, params.seeds, params.settings),
+        Design(params.chains, params.seeds, params.settings, floors),
         tasks,
         np.random.default_rng(work.seed),
         provenance={
@@ -104,6 +152,7 @@ def analyse(work: Work, io: StageIO) -> JsonObject:
         },
         progress=lambda done, _: io.progress(len(params.cells) + done, total, "steps"),
     )
+    results = add_noise(_with_curvature(results, params, work, io), noise)
     text = json.dumps(
         results.model_dump(mode="json"),
         indent=1,
@@ -113,7 +162,25 @@ def analyse(work: Work, io: StageIO) -> JsonObject:
     )
     (io.output / "results.json").write_text(text + "\n", encoding="utf-8")
     tables.write(results, io.output)
+    write_curvature(results, io.output)
+    tables_verdicts.write(results, io.output)
+    changes.write(moved, io.output)
     return {"forgetting": len(results.forgetting), "order_effects": len(results.order_effects)}
+
+
+def _with_curvature(results: Results, params: _Analyse, work: Work, io: StageIO) -> Results:
+    spectra: dict[Place, CurvatureFile] = {}
+    ways: dict[Place, DisplacementFile] = {}
+    for use in params.curves:
+        place = Place(use.chain, use.position, use.seed)
+        kind = work.inputs[use.role].kind
+        text = (io.input(use.role) / f"{kind}.json").read_text(encoding="utf-8")
+        if kind == "curvature":
+            spectra[place] = CurvatureFile.model_validate_json(text)
+        else:
+            ways[place] = DisplacementFile.model_validate_json(text)
+    # A stream of its own: curvature does not move the intervals of forgetting.
+    return add_curvature(results, spectra, ways, np.random.default_rng((work.seed, 1)))
 
 
 def _outcomes(
@@ -163,11 +230,18 @@ def _difference(expected: list[tuple[str, str, tuple[str, ...]]], found: Iterabl
 
 
 def report(work: Work, io: StageIO) -> JsonObject:
-    """results.json → report.html, one file that needs nothing else."""
+    """results.json and changes.json → report.html, one file that needs nothing else, and each of
+    its figures as SVG and PNG."""
     params = TypeAdapter(_Report).validate_python(work.params)
-    text = (io.input("results") / "results.json").read_text(encoding="utf-8")
-    results = Results.model_validate_json(text)
-    page = render(results, ReportFacts(**dict(params)))
-    (io.output / "report.html").write_text(page, encoding="utf-8")
+    found = io.input("results")
+    results = Results.model_validate_json((found / "results.json").read_text(encoding="utf-8"))
+    page = render(
+        results,
+        ReportFacts(**dict(params)),
+        changes.read(found),
+        tables=sorted(path.name for path in found.glob("*.csv")),
+    )
+    (io.output / "report.html").write_text(page.html, encoding="utf-8")
+    figures.write(page.figures, io.output)
     io.progress(1, 1, "reports")
-    return {"bytes": len(page.encode())}
+    return {"bytes": len(page.html.encode()), "figures": len(page.figures)}

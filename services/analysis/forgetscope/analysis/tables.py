@@ -9,22 +9,22 @@ from pathlib import Path
 
 from forgetscope.schema.results import BbqAccuracy, BbqBias, BbqScores, Measured, Results
 
-__all__ = ["write"]
+__all__ = ["Field", "chain_field", "measured_fields", "text_field", "write", "write_table"]
 
 Field = str | int | float | None
 
 
 def write(results: Results, folder: Path) -> None:
     """Write accuracy.csv, forgetting.csv and groups.csv; for BBQ bbq.csv and bbq_changes.csv."""
-    _table(
+    write_table(
         folder / "accuracy.csv",
         ["chain", "seed", "task", "group", "accuracy", "scored", "correct", "unscored"],
         (
             [
-                _chain(cell.chain),
+                chain_field(cell.chain),
                 cell.seed,
                 cell.task,
-                _text(group),
+                text_field(group),
                 a.value,
                 a.scored,
                 a.correct,
@@ -35,38 +35,53 @@ def write(results: Results, folder: Path) -> None:
         ),
     )
     whole = ["before", "after", "forgetting", "best_minus_last", "relative", "chance_corrected"]
-    _table(
+    write_table(
         folder / "forgetting.csv",
-        ["chain", "task", "position", "items", "clusters", "unscored", *_ends(whole)],
+        [
+            *("chain", "task", "position", "items", "clusters", "unscored"),
+            *(*_ends(whole), "margin", "verdict"),
+        ],
         (
             [
-                _chain(row.chain),
+                chain_field(row.chain),
                 row.task,
                 row.position,
                 row.items,
                 row.clusters,
                 row.unscored,
-                *_numbers([getattr(row, name) for name in whole]),
+                *measured_fields([getattr(row, name) for name in whole]),
+                row.verdict.margin,
+                row.verdict.verdict,
             ]
             for row in results.forgetting
         ),
     )
     keys = ["chain", "task", "position", "group", "items", "clusters", "unscored", "too_small"]
     parts = ["before", "after", "forgetting", "biased", "biased_macro"]
-    _table(
+    write_table(
         folder / "groups.csv",
-        [*keys, *_ends(parts)],
+        [
+            *(*keys, *_ends(parts), "changed", "simultaneous_low", "simultaneous_high"),
+            *("p_adjusted", "margin", "verdict", "equivalence"),
+        ],
         (
             [
-                _chain(row.chain),
+                chain_field(row.chain),
                 row.task,
                 row.position,
-                _text(group.group),
+                text_field(group.group),
                 group.items,
                 group.clusters,
                 group.unscored,
                 str(group.too_small).lower(),
-                *_numbers([getattr(group, name) for name in parts]),
+                *measured_fields([getattr(group, name) for name in parts]),
+                group.changed,
+                group.simultaneous.low,
+                group.simultaneous.high,
+                group.p_adjusted.value,
+                group.verdict.margin,
+                group.verdict.verdict,
+                group.equivalence.verdict,
             ]
             for row in results.forgetting
             for group in row.groups
@@ -86,28 +101,34 @@ def _bbq(results: Results, folder: Path) -> None:
         header += [*_ends([name]), *(f"{name}_{count}" for count in _RIGHT)]
     for name in ("s_amb", "s_dis"):
         header += [*_ends([name]), *(f"{name}_{count}" for count in _BIAS)]
-    _table(
+    write_table(
         folder / "bbq.csv",
         header,
         (
-            [_chain(model.chain), model.seed, bbq.task, _text(group), *_bbq_numbers(scores)]
+            [
+                chain_field(model.chain),
+                model.seed,
+                bbq.task,
+                text_field(group),
+                *_bbqmeasured_fields(scores),
+            ]
             for bbq in results.bbq
             for model in bbq.models
             for group, scores in [("", model.overall), *model.groups.items()]
         ),
     )
     parts, counts = ["before", "after", "change"], ["items", "clusters", "unscored", "left_out"]
-    _table(
+    write_table(
         folder / "bbq_changes.csv",
         ["chain", "task", "position", "group", "score", *_ends(parts), *counts],
         (
             [
-                _chain(row.chain),
+                chain_field(row.chain),
                 bbq.task,
                 row.position,
-                _text(row.group or ""),
+                text_field(row.group or ""),
                 name,
-                *_numbers([getattr(change, part) for part in parts]),
+                *measured_fields([getattr(change, part) for part in parts]),
                 *(getattr(change, count) for count in counts),
             ]
             for bbq in results.bbq
@@ -117,12 +138,12 @@ def _bbq(results: Results, folder: Path) -> None:
     )
 
 
-def _bbq_numbers(scores: BbqScores) -> list[Field]:
+def _bbqmeasured_fields(scores: BbqScores) -> list[Field]:
     def right(found: BbqAccuracy) -> list[Field]:
-        return [*_numbers([found.accuracy]), *(getattr(found, name) for name in _RIGHT)]
+        return [*measured_fields([found.accuracy]), *(getattr(found, name) for name in _RIGHT)]
 
     def bias(found: BbqBias) -> list[Field]:
-        return [*_numbers([found.score]), *(getattr(found, name) for name in _BIAS)]
+        return [*measured_fields([found.score]), *(getattr(found, name) for name in _BIAS)]
 
     return [
         *right(scores.accuracy_ambiguous),
@@ -132,7 +153,8 @@ def _bbq_numbers(scores: BbqScores) -> list[Field]:
     ]
 
 
-def _table(path: Path, header: Sequence[str], rows: Iterable[Sequence[Field]]) -> None:
+def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[Field]]) -> None:
+    """Write a CSV table; equal rows give equal bytes."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)
@@ -143,15 +165,16 @@ def _ends(names: Iterable[str]) -> list[str]:
     return [column for name in names for column in (name, f"{name}_low", f"{name}_high")]
 
 
-def _numbers(measured: Iterable[Measured]) -> list[Field]:
+def measured_fields(measured: Iterable[Measured]) -> list[Field]:
+    """Value and both ends of the interval of each."""
     return [number for m in measured for number in (m.value, m.low, m.high)]
 
 
-def _chain(chain: tuple[str, ...]) -> str:
+def chain_field(chain: tuple[str, ...]) -> str:
     """Task ids cannot contain ">"; the base model is the empty chain."""
     return " > ".join(chain)
 
 
-def _text(value: str) -> str:
+def text_field(value: str) -> str:
     """Spreadsheets run a cell that begins like a formula; an apostrophe makes it text."""
     return f"'{value}" if value.startswith(("=", "+", "-", "@", "\t", "\r")) else value

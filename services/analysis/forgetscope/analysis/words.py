@@ -2,11 +2,11 @@
 
 from typing import NamedTuple
 
+from forgetscope.app.pages import chain_text, interval, level, percent, points, ratio
 from forgetscope.schema.results import (
     BbqBiasChange,
     BbqResults,
     ChainForgetting,
-    GroupForgetting,
     JudgeInfo,
     Measured,
     OrderEffect,
@@ -19,8 +19,6 @@ __all__ = [
     "bias_verdict",
     "chain_text",
     "finding",
-    "group_finding",
-    "group_verdict",
     "interval",
     "judge_line",
     "level",
@@ -31,49 +29,12 @@ __all__ = [
     "verdict",
 ]
 
-_MINUS = "\N{MINUS SIGN}"
-_NBSP = "\N{NO-BREAK SPACE}"
-
 
 class Verdict(NamedTuple):
     """What an interval allows to say. `tone` names the mark that goes with the words."""
 
     tone: str
     words: str
-
-
-def _number(value: float, digits: int, *, sign: bool) -> str:
-    text = f"{abs(value):.{digits}f}"
-    if float(text) == 0:
-        return text
-    return (_MINUS if value < 0 else "+" if sign else "") + text
-
-
-def percent(fraction: float | None) -> str:
-    """0.978 → "97.8 %"."""
-    return "–" if fraction is None else _number(100 * fraction, 1, sign=False) + _NBSP + "%"
-
-
-def points(fraction: float | None) -> str:
-    """0.368 → "+36.8": percentage points with their sign."""
-    return "–" if fraction is None else _number(100 * fraction, 1, sign=True)
-
-
-def ratio(value: float | None) -> str:
-    """0.376 → "+0.38": a share without unit."""
-    return "–" if value is None else _number(value, 2, sign=True)
-
-
-def interval(measured: Measured, *, scale: float = 100, digits: int = 1, sign: bool = True) -> str:
-    """ "+30.1 to +42.9", or the reason why there is no interval."""
-    if measured.low is None or measured.high is None:
-        return measured.reason or measured.interval_reason or "no interval"
-    low, high = (_number(scale * e, digits, sign=sign) for e in (measured.low, measured.high))
-    return f"{low} to {high}"
-
-
-def chain_text(chain: tuple[str, ...]) -> str:
-    return " → ".join(chain) if chain else "base model"
 
 
 def verdict(measured: Measured, more: str, less: str) -> Verdict:
@@ -87,12 +48,6 @@ def verdict(measured: Measured, more: str, less: str) -> Verdict:
     if measured.high < 0:
         return Verdict("less", less)
     return Verdict("open", "not shown: the interval includes 0")
-
-
-def group_verdict(group: GroupForgetting) -> Verdict:
-    if group.too_small:
-        return Verdict("none", "too small to judge")
-    return verdict(group.biased, "forgets more than the task", "forgets less than the task")
 
 
 def finding(row: ChainForgetting, confidence: float) -> str:
@@ -115,31 +70,6 @@ def _interval_of_change(forgetting: Measured, confidence: float) -> str:
     turned = Measured(value=0.0, low=-forgetting.high, high=-forgetting.low)
     shown = "" if forgetting.low > 0 or forgetting.high < 0 else ", which includes 0"
     return f"{level(confidence)} interval {interval(turned)}{shown}"
-
-
-def level(confidence: float) -> str:
-    """0.95 → "95 %"."""
-    return f"{100 * confidence:g}{_NBSP}%"
-
-
-def group_finding(row: ChainForgetting) -> str:
-    """One sentence about the groups, or nothing when the task has none."""
-    if not row.groups:
-        return ""
-    judged = [g for g in row.groups if not g.too_small]
-    small = len(row.groups) - len(judged)
-    tail = f" {small} of {len(row.groups)} groups are too small to judge." if small else ""
-    worse = sorted(
-        (g for g in judged if group_verdict(g).tone == "more"),
-        key=lambda g: -(g.biased.value or 0.0),
-    )
-    if not judged:
-        return f"No group is large enough to judge ({len(row.groups)} groups)."
-    if not worse:
-        return f"No group is shown to forget more than the task as a whole.{tail}"
-    named = ", ".join(f"{g.group} ({points(g.biased.value)})" for g in worse[:4])
-    rest = f" and {len(worse) - 4} more" if len(worse) > 4 else ""
-    return f"Shown to forget more than the task as a whole, in points: {named}{rest}.{tail}"
 
 
 def order_finding(effect: OrderEffect, confidence: float) -> str:

@@ -24,10 +24,12 @@ from forgetscope.schema.base import JsonObject, Value
 from forgetscope.schema.example import Example
 from forgetscope.schema.stage import Manifest
 
-__all__ = ["PREDICTIONS", "evaluate"]
+__all__ = ["PREDICTIONS", "Settings", "answers", "evaluate"]
 
 PREDICTIONS = "predictions.parquet"
 Judge = Callable[[Sequence[Example], Sequence[str | None]], list[float | None]]
+Way = Callable[[Engine], Engine]
+"""Another way to ask the same engine."""
 
 
 class Settings(Value):
@@ -47,6 +49,13 @@ class Subject(NamedTuple):
     adapter: Adapter | None
 
 
+class Told(NamedTuple):
+    """What was said about every example, in their order."""
+
+    rows: list[Prediction]
+    engine_version: str
+
+
 class Codec(NamedTuple):
     """Text to tokens and back. A text has at most `limit` tokens; those of `stop` end it."""
 
@@ -63,8 +72,38 @@ def evaluate(work: Work, io: StageIO, cache: EngineCache) -> JsonObject:
     model raise.
     """
     settings = Settings.model_validate(work.params)
-    subject = _subject(work, io)
     examples = read_examples(io.input("data"))
+
+    def report(done: float) -> None:
+        io.progress(done, len(examples), "examples")
+
+    told = answers(work, io, cache, settings, examples, report=report)
+    write_predictions(io.output / PREDICTIONS, told.rows)
+    return {
+        "items": len(told.rows),
+        "scored": sum(row.unscored is None for row in told.rows),
+        "correct": sum(row.correct is True for row in told.rows),
+        "engine": settings.engine,
+        "engine_version": told.engine_version,
+    }
+
+
+def answers(
+    work: Work,
+    io: StageIO,
+    cache: EngineCache,
+    settings: Settings,
+    examples: Sequence[Example],
+    *,
+    report: Callable[[float], None],
+    way: Way = lambda engine: engine,
+) -> Told:
+    """What the model of the stage says about every example, when its engine is asked in this way.
+
+    `report` is called with the number of examples done. Raises what reading and loading the model
+    raise.
+    """
+    subject = _subject(work, io)
     choices = [e for e in examples if e.form == "choice"]
     texts = [e for e in examples if e.form == "generate"]
 
@@ -77,25 +116,18 @@ def evaluate(work: Work, io: StageIO, cache: EngineCache) -> JsonObject:
         limit=min(settings.max_length, files.positions or settings.max_length),
     )
 
-    def report(share: float, part: Sequence[Example], before: int) -> None:
-        io.progress(before + share * len(part), len(examples), "examples")
+    def so_far(share: float, part: Sequence[Example], before: int) -> None:
+        report(before + share * len(part))
 
     with deterministic(io.machine.device, threads=io.machine.threads, seed=work.seed):
-        engine = _engine(settings, subject, codec.limit, io.machine, cache)
-        engine.use(subject.adapter, io.scratch)
-        chosen = _choose(engine, codec, choices, partial(report, part=choices, before=0))
-        said = partial(report, part=texts, before=len(choices))
+        loaded = _engine(settings, subject, codec.limit, io.machine, cache)
+        loaded.use(subject.adapter, io.scratch)
+        engine = way(loaded)
+        chosen = _choose(engine, codec, choices, partial(so_far, part=choices, before=0))
+        said = partial(so_far, part=texts, before=len(choices))
         written = _write(engine, codec, texts, said, partial(share_safe, io=io))
     left = {"choice": iter(chosen), "generate": iter(written)}
-    rows = [next(left[e.form]) for e in examples]
-    write_predictions(io.output / PREDICTIONS, rows)
-    return {
-        "items": len(rows),
-        "scored": sum(row.unscored is None for row in rows),
-        "correct": sum(row.correct is True for row in rows),
-        "engine": settings.engine,
-        "engine_version": engine.version,
-    }
+    return Told([next(left[e.form]) for e in examples], engine.version)
 
 
 def _subject(work: Work, io: StageIO) -> Subject:

@@ -17,4 +17,9 @@ def stages() -> StageTable:
 
         return evaluation.evaluate(work, io, cache)
 
-    return {"evaluate": evaluate}
+    def measure_noise(work: Work, io: StageIO) -> JsonObject:
+        from forgetscope.evaluator import noise
+
+        return noise.measure_noise(work, io, cache)
+
+    return {"evaluate": evaluate, "noise_floor": measure_noise}

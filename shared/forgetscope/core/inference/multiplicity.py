@@ -78,7 +78,9 @@ def holm(p: Mapping[str, Measured]) -> Holm:
     )
 
 
-def max_t(statistics: Sequence[GroupStatistic], *, drawn: int, confidence: float) -> Simultaneous:
+def max_t(
+    statistics: Sequence[GroupStatistic], *, drawn: int, confidence: float, joint: bool = True
+) -> Simultaneous:
     """Simultaneous intervals and adjusted p values from common bootstrap replicates.
 
     With se_g the standard deviation of the replicates, `t*_gr = (θ*_gr − θ_g)/se_g` are the
@@ -103,6 +105,7 @@ def max_t(statistics: Sequence[GroupStatistic], *, drawn: int, confidence: float
         statistics: the groups.
         drawn: clusters that the bootstrap draws from, those of the task as a whole.
         confidence: that all intervals hold, e.g. 0.95.
+        joint: False takes Bonferroni and Holm as with few clusters, and no correlation of groups.
 
     Raises:
         ValueError: numbers of replicates that differ, or a name that comes twice.
@@ -128,7 +131,7 @@ def max_t(statistics: Sequence[GroupStatistic], *, drawn: int, confidence: float
             for v, e, s in zip(point, error, family, strict=True)
         ]
     )
-    few = min(s.clusters for s in family) < _FEW_CLUSTERS
+    few = not joint or min(s.clusters for s in family) < _FEW_CLUSTERS
     critical = float(norm.isf((1 - confidence) / (2 * len(family))))
     if not few:
         largest = np.quantile(centred.max(axis=0), confidence, method="higher")

@@ -102,6 +102,8 @@ def _component(
 ) -> Component:
     if axes not in squares:
         single = [FACTORS[a] for a in axes or range(y.ndim) if y.shape[a] < 2]
+        if not single:
+            return _undefined("no item has every cell defined")
         return _undefined(f"fewer than two levels of {' and '.join(single)}")
     sign = {u: (-1) ** (len(u) - len(axes)) for u in squares if set(axes) <= set(u)}
     repeats = y.size // math.prod(y.shape[a] for a in axes)

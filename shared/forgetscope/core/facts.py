@@ -1,0 +1,40 @@
+"""What the planner must know of the world: the model, the data, and the fleet's engines."""
+
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
+
+from forgetscope.schema.base import JsonObject
+
+__all__ = ["Facts", "TaskFacts"]
+
+
+class TaskFacts(NamedTuple):
+    """What the planner must know of a task's data. `tokens_per_example` is an estimate.
+
+    `name` and `params` are what the task is resolved to: a registered task is its definition.
+    """
+
+    name: str
+    version: int
+    kind: Literal["safety", "capability"]
+    chance: float | None
+    params: JsonObject
+    fingerprint: str
+    evaluation_examples: int
+    tokens_per_example: float
+    judged: bool = False
+    own_scores: str | None = None
+
+
+class Facts(NamedTuple):
+    """The world as the planner sees it: the model, the data, and the fleet's engines."""
+
+    model_fingerprint: str
+    model_parameters: int | None
+    model_head_size: int | None
+    model_note: str | None
+    tasks: Mapping[str, TaskFacts]
+    accelerator: Literal["cpu", "cuda"]
+    engines: frozenset[str]
+    max_stages: int
+    judge_fingerprint: str | None = None

@@ -1,0 +1,59 @@
+"""Which stages measure the noise floor: one for each task, all on the same model. Pure."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from forgetscope.core.engines import EngineName, choose_engine
+from forgetscope.core.facts import Facts
+from forgetscope.schema.base import JsonObject
+from forgetscope.schema.experiment import ExperimentSpec
+from forgetscope.schema.plan import StageLabel
+
+__all__ = ["NoiseStage", "noise_stages"]
+
+SCORINGS = 4  # conditions of one engine, see `schema.noise.NoiseSpec`
+
+
+class NoiseStage(NamedTuple):
+    """A stage to plan. `params` come on top of those of an evaluation; `use` is what the analysis
+    is told of it."""
+
+    params: JsonObject
+    label: StageLabel
+    tokens: float
+    use: JsonObject
+
+
+def noise_stages(
+    spec: ExperimentSpec,
+    facts: Facts,
+    engine: EngineName,
+    model: tuple[tuple[str, ...], int | None],
+) -> Iterator[NoiseStage]:
+    """One stage for each task on `model`, (chain, seed). Raises UnknownName or InvalidSpec when
+    the other engine is asked for and is not installed or cannot run the model."""
+    asked = spec.evaluation.noise_floor
+    if asked is None:
+        return
+    other = _other(engine, facts) if asked.other_engine else None
+    chain, seed = model
+    for i, use in enumerate(spec.tasks):
+        its = facts.tasks[use.id]
+        items = min(asked.items, use.evaluation_examples or its.evaluation_examples)
+        yield NoiseStage(
+            params={"items": items, "other_engine": other},
+            label=StageLabel(title=f"noise floor on {use.id}", chain=chain, seed=seed, task=use.id),
+            tokens=(SCORINGS + asked.other_engine) * items * its.tokens_per_example,
+            use={"role": f"noise-{i}", "task": use.id, "chain": [*chain], "seed": seed},
+        )
+
+
+def _other(engine: EngineName, facts: Facts) -> EngineName:
+    return choose_engine(
+        "transformers" if engine == "vllm" else "vllm",
+        parameters=facts.model_parameters,
+        head_size=facts.model_head_size,
+        accelerator=facts.accelerator,
+        available=facts.engines,
+        where="/evaluation/noise_floor/other_engine",
+    )[0]

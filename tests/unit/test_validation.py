@@ -1,0 +1,108 @@
+"""`make validate` in small: the page has its parts, and its figures can be."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parents[2]
+sys.path.insert(0, str(PROJECT / "benchmarks"))
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> str:
+    target = tmp_path_factory.mktemp("validation") / "page.md"
+    subprocess.run(
+        [
+            *(sys.executable, "-W", "error", str(PROJECT / "benchmarks/validate.py")),
+            *("--quick", "--output", str(target)),
+        ],
+        check=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    return target.read_text(encoding="utf-8")
+
+
+def table(page: str, heading: str) -> list[list[str]]:
+    """The cells of each row below a heading."""
+    part = page.partition(f"## {heading}")[2].partition("\n## ")[0]
+    rows = [line for line in part.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows[2:]]
+
+
+def share(cell: str) -> float:
+    """A share with its error, in percent."""
+    value, error = map(float, cell.strip("*").split(" ± "))
+    assert 0 <= value <= 100
+    assert 0 < error < 18
+    return value
+
+
+def test_every_setting_has_its_row_and_every_share_its_error(page: str) -> None:
+    coverage = table(page, "Coverage of intervals")
+    assert len(coverage) == 29
+    sizes = {row[1] for row in coverage}
+    assert {"30 items", "2000 items", "100 templates of 20", "4 templates of 40 in all"} <= sizes
+    means = [sum(share(row[column]) for row in coverage) / 29 for column in (3, 4, 5)]
+    assert all(80 < mean <= 100 for mean in means)
+    assert means[1] >= means[0]  # expanded intervals are wider
+    assert all(float(row[6]) >= 1 for row in coverage)
+
+
+def test_false_alarms_and_planted_effects_are_where_they_belong(page: str) -> None:
+    for row in table(page, "False alarms over groups"):
+        assert all(cell == "–" or share(cell) <= 25 for cell in row[1:])
+    planted = table(page, "Planted biased forgetting")
+    assert [row[2] == "–" for row in planted] == [False, False, True, True, True]
+    assert share(planted[0][2]) >= 75
+    assert all(share(row[4]) <= 12.5 for row in planted)
+
+
+def test_the_difference_in_power_is_that_of_its_two_columns(page: str) -> None:
+    rows = table(page, "Power as planned and as simulated")
+    assert {row[1].split()[0] for row in rows} == {"pass", "breach"}
+    for row in rows:
+        apart = float(row[3]) - share(row[4])
+        assert float(row[5].strip("*")) == pytest.approx(apart, abs=0.11)
+        assert abs(apart) < 50
+
+
+def test_the_summary_says_how_many_settings_are_within_what_is_asked(page: str) -> None:
+    inside = [93 <= share(row[4]) <= 97 for row in table(page, "Coverage of intervals")]
+    bold = [row[4].startswith("**") for row in table(page, "Coverage of intervals")]
+    assert bold == [not one for one in inside]
+    said = re.search(r"in \d+ of 29 settings for percentile, (\d+) for expanded", page)
+    assert said is not None
+    assert int(said.group(1)) == sum(inside)
+
+
+def test_the_page_in_the_repository_is_that_of_the_settings(page: str) -> None:
+    kept = (PROJECT / "docs/validation.md").read_text(encoding="utf-8")
+    for heading in re.findall(r"^## (.*)$", page, re.MULTILINE):
+        settings = [row[:2] if heading.startswith("Coverage") else row[:1] for row in
+                    table(page, heading)]  # fmt: skip
+        assert [row[: len(settings[0])] for row in table(kept, heading)] == settings
+    planned = "Power as planned and as simulated"
+    assert [row[3] for row in table(kept, planned)] == [row[3] for row in table(page, planned)]
+    assert "Written by `make validate`: 1500 simulated studies" in kept
+
+
+def test_a_study_has_the_shares_and_correlations_of_its_design() -> None:
+    import numpy as np
+    from validation_studies import Design, Part, studies
+
+    from forgetscope.core.inference.power_model import Expected, Plan, Runs, Sample, error_of
+
+    design = Design((Part("a", (5,) * 30, Expected(0.3, 0.1)),), icc=0.2)
+    drawn = [
+        study.point.forgetting[0, 0]
+        for study in studies(design, np.random.default_rng(0), number=2000, replicates=2)
+    ]
+    error = error_of(
+        Plan("a", Sample((5,) * 30), Expected(0.3, 0.1)), Runs(1, 0.2, 1.0, 0.0)
+    ).standard_error
+    assert np.mean(drawn) == pytest.approx(design.truth(None), abs=4 * error / np.sqrt(2000))
+    assert np.std(drawn) == pytest.approx(error, rel=0.07)
