@@ -30,7 +30,8 @@ from forgetscope.cli.words import duration
 
 COMMANDS = (
     *("demo", "up", "serve", "worker", "worker-health", "migrate", "submit", "plan", "list"),
-    *("watch", "results", "report", "cancel", "retry", "delete", "tasks"),
+    *("watch", "results", "report", "cancel", "retry", "delete", "compare", "power"),
+    *("tasks", "datasets", "models"),
 )
 
 
@@ -113,7 +114,7 @@ def test_watching_tells_what_happens_until_the_end(cli: Cli, tmp_path: Path) -> 
     worker.join()
     lines = said.splitlines()
     assert sum(" done " in line for line in lines) >= 10
-    assert "[21/21] done" in said
+    assert "[23/23] done" in said
     assert "Succeeded." in said and "forgetscope results" in said
 
 

@@ -55,7 +55,7 @@ def test_the_report_is_a_page_that_can_run_nothing(finished: Finished) -> None:
 
 def test_every_artefact_can_be_downloaded_and_is_what_was_announced(finished: Finished) -> None:
     artifacts = finished.http.get(f"{finished.address}/artifacts").json()["items"]
-    assert len(artifacts) == 21
+    assert len(artifacts) == 23
     for artifact in artifacts[-3:]:
         response = finished.http.get(artifact["href"])
         assert hashlib.sha256(response.content).hexdigest() == artifact["digest"]

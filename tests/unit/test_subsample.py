@@ -149,7 +149,7 @@ def test_a_sample_is_balanced_over_groups_where_that_is_asked() -> None:
     drawn = subsample(items, 72, 0, by_groups=True)
     assert set(Counter((e.groups, e.stratum) for e in drawn).values()) == {9}
     assert drawn[:40] == subsample(items, 40, 0, by_groups=True)
-    with pytest.raises(NotEnoughExamples, match="'south: (yes|no)'"):
+    with pytest.raises(NotEnoughExamples, match=r"'south: (yes|no)'"):
         subsample(items, 80, 0, by_groups=True)
     assert max(Counter(e.groups for e in subsample(items, 72, 0)).values()) > 20
 

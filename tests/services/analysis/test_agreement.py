@@ -1,7 +1,8 @@
 """Transfer, agreement of pairs about groups, and where variance comes from."""
 
+import numpy as np
 import pytest
-from services.analysis.study import GROUPS, items, study
+from services.analysis.study import GROUPS, analysed, items, models, outcomes, study, task
 
 from forgetscope.analysis.outcomes import Chain
 
@@ -90,3 +91,24 @@ def test_clustered_items_are_decomposed_by_cluster() -> None:
     arranged = items(40, cluster_size=4)
     for row in study(both, ranked, seeds=(0, 1), arranged=arranged).variance.rows:
         assert (row.unit, row.levels["item"], row.left_out) == ("cluster", 50, 0)
+
+
+def test_items_unscored_under_one_model_are_left_out_of_the_decomposition() -> None:
+    arranged = items(20)
+    chains = [("s", "c"), ("c", "s")]
+    cells = {
+        key: outcomes(arranged, key[0], "s", ranked, key[1] or 0) for key in models(chains, (0, 1))
+    }
+    gap = cells[("c", "s"), 1].copy()
+    gap[:7] = np.nan
+    none = np.full(100, np.nan)
+    tasks = [
+        task("s", "safety", arranged, cells | {(("c", "s"), 1): gap}),
+        task("c", "capability", arranged, cells | {(("c", "s"), 1): none}),
+    ]
+    some, nothing = analysed(tasks, chains, (0, 1)).variance.rows
+    assert (some.left_out, some.levels["item"]) == (7, 93)
+    assert (nothing.left_out, nothing.levels["item"]) == (100, 0)
+    for part in nothing.components.values():
+        assert part.variance.value is None
+        assert part.variance.reason

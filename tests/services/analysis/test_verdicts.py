@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import norm
 from services.analysis.study import (
     GROUPS,
     analysed,
@@ -95,14 +96,33 @@ def test_a_group_that_is_too_small_does_not_widen_the_intervals_of_the_others() 
     )
     results = []
     for arranged in (alone, beside):
-        cells = {
-            key: np.tile(outcomes(items(), key[0], "s", coral, 0), 1) for key in models(PAIR, (0,))
-        }
+        cells = {key: outcomes(items(), key[0], "s", coral, 0) for key in models(PAIR, (0,))}
         tasks = [task("s", "safety", arranged, cells), task("c", "capability", arranged, cells)]
         results.append(by_name(row(analysed(tasks, PAIR), "s", "c")))
     for name in GROUPS[:4]:
         assert results[0][name].simultaneous == results[1][name].simultaneous
     assert results[1]["ember"].too_small
+
+
+def test_holm_uses_no_correlation_of_the_groups_and_is_never_sharper() -> None:
+    def mildly(chain: Chain, task: str, group: str) -> float:
+        return 0.9 if chain[-1:] == (task,) else 0.7 - 0.03 * GROUPS.index(group)
+
+    joint, apart = (
+        by_name(row(study(PAIR, mildly, correction=correction), "s", "c"))
+        for correction in ("max_t", "holm")
+    )
+    for name in GROUPS:
+        assert (joint[name].simultaneous.high or 0) <= (apart[name].simultaneous.high or 0)
+        assert (joint[name].p_adjusted.value or 0) <= (apart[name].p_adjusted.value or 0)
+    assert joint != apart
+    largest = max(apart.values(), key=lambda g: abs(g.biased.value or 0))
+    assert largest.simultaneous.low is not None
+    assert largest.simultaneous.high is not None
+    # With the smallest p of five, Holm is Bonferroni, here at almost normal quantiles.
+    half = (largest.simultaneous.high - largest.simultaneous.low) / 2
+    t = abs(largest.biased.value or 0) / half * norm.isf(0.05 / 10)
+    assert largest.p_adjusted.value == pytest.approx(5 * 2 * norm.sf(t), rel=0.1)
 
 
 def test_simultaneous_intervals_are_wider_than_those_of_one_number() -> None:
