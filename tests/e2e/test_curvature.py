@@ -1,11 +1,9 @@
 """The example on curvature through separate processes, from the file to the report."""
 
-import time
-
 import pytest
 import yaml
 from e2e.conftest import Embedded
-from e2e.processes import PROJECT, finish, running, wait_for
+from e2e.processes import PROJECT, finish
 
 from forgetscope.schema.base import JsonObject
 

@@ -51,6 +51,8 @@ def check_size(spec: ExperimentSpec, chains: tuple[tuple[str, ...], ...], max_st
         followed = len({p for chain in chains for p in prefixes_of(chain[:-1])})
         places = sum(len(chain) - 1 for chain in chains) * spec.curvature.displacement
         count += (followed + places) * len(spec.seeds)
+    if spec.mechanisms is not None:
+        count += sum(len(chain) - 1 for chain in chains) * len(spec.seeds)
     if count > max_stages:
         raise PlanTooLarge(
             f"{len(chains)} chains × {len(spec.seeds)} seeds × {len(spec.tasks)} tasks expand to "

@@ -153,8 +153,8 @@ def curvature_note(
     return (
         f"Curvature of all weights needs at least {(weights + vectors) / 2**30:.1f} GiB for "
         f"weights and vectors, and {krylov / 2**30:.1f} GiB for about {steps} Lanczos vectors (in "
-        "the host's memory where there is a GPU); activations come on top, and depend on the model's "
-        "shape. The stage states its estimate before it starts."
+        "the host's memory where there is a GPU); activations come on top, and depend on the "
+        "model's shape. The stage states its estimate before it starts."
     )
 
 

@@ -115,7 +115,7 @@ def estimate_remaining(
             continue
         left = seconds_for(stage.tokens, rate) * (1 - stage.fraction)
         per_queue[stage.queue] = per_queue.get(stage.queue, 0.0) + left
-    heavy = unknown & {"train", "evaluate", "curvature", "displacement"}
+    heavy = unknown & {"train", "evaluate", "curvature", "displacement", "drift"}
     if heavy:
         names = " and ".join(sorted(heavy))
         return Estimate(seconds=None, basis=f"no {names} stage has finished yet")

@@ -19,8 +19,9 @@ CODE_VERSIONS: Mapping[StageKind, int] = {
     "noise_floor": 1,
     "curvature": 1,
     "displacement": 1,
-    "analyse": 3,
-    "report": 3,
+    "drift": 1,
+    "analyse": 4,
+    "report": 4,
 }
 
 

@@ -12,6 +12,7 @@ from forgetscope.core.curvature_plan import CurvatureStage, curvature_note, curv
 from forgetscope.core.engines import EngineName, choose_engine
 from forgetscope.core.facts import Facts, TaskFacts
 from forgetscope.core.identity import stage_key
+from forgetscope.core.mechanisms_plan import DriftStage, drift_stages
 from forgetscope.core.noise_plan import NoiseStage, noise_stages
 from forgetscope.core.training import resolve_training
 from forgetscope.schema.base import JsonObject
@@ -29,6 +30,7 @@ QUEUES: Mapping[StageKind, Queue] = {
     "noise_floor": "evaluate",
     "curvature": "analyse",
     "displacement": "analyse",
+    "drift": "analyse",
     "analyse": "analyse",
     "report": "analyse",
 }
@@ -68,6 +70,8 @@ def build_plan(spec: ExperimentSpec, facts: Facts) -> Plan:
         builder.noise(noise)
     for stage in curvature_stages(spec, chains, facts.model_parameters):
         builder.curve(stage)
+    for drift in drift_stages(spec, chains, facts):
+        builder.drift(drift)
     builder.analyse(chains)
     builder.report(engine_reason)
     notes = (facts.model_note, curvature_note(spec, chains, facts.model_parameters))
@@ -93,6 +97,7 @@ class _Builder:
         self.models: dict[tuple[tuple[str, ...], int | None], str] = {}
         self.cells: list[tuple[str, tuple[str, ...], int | None, str]] = []
         self.curves: list[tuple[str, CurvatureStage]] = []
+        self.drifts: list[tuple[str, DriftStage]] = []
         self.noises: list[tuple[str, NoiseStage]] = []
         self.base = self._add(
             "prepare_model",
@@ -222,6 +227,17 @@ class _Builder:
         key = self._add(stage.kind, stage.params, inputs, stage.label, tokens)
         self.curves.append((key, stage))
 
+    def drift(self, stage: DriftStage) -> None:
+        """A model's states on the evaluation data of its last task, and those of a later model."""
+        inputs = {
+            "base": self.base,
+            "checkpoint": self.models[(stage.chain[: stage.position], stage.seed)],
+            "later": self.models[(stage.chain, stage.seed)],
+            "data": self.data(stage.task, "evaluation"),
+        }
+        key = self._add("drift", stage.params, inputs, stage.label, stage.tokens)
+        self.drifts.append((key, stage))
+
     def analyse(self, chains: tuple[tuple[str, ...], ...]) -> None:
         roles = {key: f"cell-{i}" for i, key in enumerate(dict.fromkeys(c[0] for c in self.cells))}
         params: JsonObject = {
@@ -253,15 +269,19 @@ class _Builder:
                 for i, (_, stage) in enumerate(self.curves)
             ],
             "noise": [stage.use for _, stage in self.noises],
+            "mechanisms": self.spec.mechanisms is not None,
+            "drifts": [stage.use for _, stage in self.drifts],
         }
         inputs = {role: key for key, role in roles.items()}
         inputs |= {f"{stage.kind}-{i}": key for i, (key, stage) in enumerate(self.curves)}
-        inputs |= {str(stage.use["role"]): key for key, stage in self.noises}
+        inputs |= {str(stage.use["role"]): key for key, stage in (*self.noises, *self.drifts)}
         # Own scores need the facts of the examples; a share of safe replies, its classifier's.
         texts = self.spec.analysis.show_texts
         for i, use in enumerate(self.spec.tasks):
             if texts or self.facts.tasks[use.id].own_scores is not None:
                 inputs[f"data-{i}"] = self.data(use.id, "evaluation")
+            if self.spec.mechanisms and any(use.id in chain for chain in chains):
+                inputs[f"train-{i}"] = self.data(use.id, "train")
         if any(task.judged for task in self.facts.tasks.values()):
             inputs["judge"] = self.judge()
         self.results = self._add("analyse", params, inputs, StageLabel(title="analysis"), 0)

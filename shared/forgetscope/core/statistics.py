@@ -8,8 +8,8 @@ the product of both weights, the "pigeonhole" bootstrap of Owen 2007 (Annals of 
 1(2), 386-411), which tends to err on the wide side.
 
 Everything is a function of sums per cluster, and the measured numbers are the replicate in which
-every cluster and every seed has weight 1: `evaluate` is the only code path. Intervals are
-percentile intervals (Efron & Tibshirani 1993, chapter 13).
+every cluster and every seed has weight 1: `evaluate` is the only code path. Intervals here are
+percentile intervals (Efron & Tibshirani 1993, chapter 13); `inference.intervals` has the others.
 """
 
 from collections.abc import Iterator, Sequence

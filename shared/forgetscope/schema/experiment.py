@@ -6,6 +6,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, JsonValue, model_valida
 
 from forgetscope.schema.base import Slug, Text, Value
 from forgetscope.schema.curvature import CurvatureSpec
+from forgetscope.schema.mechanisms import MechanismsSpec
 from forgetscope.schema.noise import NoiseSpec
 
 __all__ = [
@@ -262,6 +263,7 @@ class ExperimentSpec(Value):
     evaluation: EvaluationSpec = EvaluationSpec()
     analysis: AnalysisSpec = AnalysisSpec()
     curvature: CurvatureSpec | None = None
+    mechanisms: MechanismsSpec | None = None
 
     @model_validator(mode="after")
     def _names_agree(self) -> "ExperimentSpec":

@@ -17,6 +17,7 @@ StageKind = Literal[
     "noise_floor",
     "curvature",
     "displacement",
+    "drift",
     "analyse",
     "report",
 ]

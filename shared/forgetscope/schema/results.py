@@ -12,6 +12,7 @@ from forgetscope.schema.base import JsonObject, Value
 from forgetscope.schema.curvature import CurvatureRow, CurvatureSummary, DisplacementRow
 from forgetscope.schema.experiment import AnalysisSpec
 from forgetscope.schema.measured import Measured
+from forgetscope.schema.mechanisms import Mechanisms
 from forgetscope.schema.noise import TaskNoise
 from forgetscope.schema.verdicts import Agreement, Judged, McNemarRow, TransferRow, Variance
 
@@ -267,6 +268,7 @@ class Results(Value):
     curvature: tuple[CurvatureRow, ...] = ()
     displacement: tuple[DisplacementRow, ...] = ()
     curvature_summary: CurvatureSummary | None = None
+    mechanisms: Mechanisms | None = None
     noise: tuple[TaskNoise, ...] = ()
     notes: tuple[str, ...] = ()
     provenance: JsonObject = {}

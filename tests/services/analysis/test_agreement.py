@@ -92,6 +92,12 @@ def test_clustered_items_are_decomposed_by_cluster() -> None:
     for row in study(both, ranked, seeds=(0, 1), arranged=arranged).variance.rows:
         assert (row.unit, row.levels["item"], row.left_out) == ("cluster", 50, 0)
 
+    def last(chain: Chain, task: str, group: str) -> float:
+        return float(chain[-1:] == (task,))
+
+    for row in study(both, last, seeds=(0, 1), arranged=arranged).variance.rows:
+        assert row.components["order"].variance.value == pytest.approx(0.5)
+
 
 def test_items_unscored_under_one_model_are_left_out_of_the_decomposition() -> None:
     arranged = items(20)

@@ -1,16 +1,19 @@
 """What the analysis makes of the files of the curvature stages: bounds, tables, report, words."""
 
 import csv
+import io
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 from services.analysis.fabricate import analyse_work, manifest, report_work
 from services.analysis.test_report import Page
 
 from forgetscope.analysis.curvature_words import significant
 from forgetscope.analysis.stage import stages
+from forgetscope.cli.tables_curvature import curvature_tables
 from forgetscope.schema.results import Results
 
 CHAINS = (("safety", "capability"), ("capability", "safety"))
@@ -76,7 +79,7 @@ def along(change: float, curvature: float = 0.5) -> dict[str, Any]:
 
 def curves_of(folder: Path, **changes: Any) -> tuple[Any, Any]:
     """Analyse work of both orders and three seeds, with files of curvature beside it."""
-    work, io = analyse_work(folder, chains=CHAINS)
+    work, window = analyse_work(folder, chains=CHAINS)
     curves = []
     for chain in CHAINS:
         for seed in (0, 1, 2):
@@ -101,19 +104,19 @@ def curves_of(folder: Path, **changes: Any) -> tuple[Any, Any]:
             }
             for kind, content in files.items():
                 role = f"{kind}-{len(curves)}"
-                io.inputs[role] = folder / role
-                io.inputs[role].mkdir()
-                (io.inputs[role] / f"{kind}.json").write_text(json.dumps(content))
+                window.inputs[role] = folder / role
+                window.inputs[role].mkdir()
+                (window.inputs[role] / f"{kind}.json").write_text(json.dumps(content))
                 work.inputs[role] = manifest(role, kind)  # type: ignore[arg-type]
                 place = chain if kind == "displacement" else chain[:1]
                 curves.append({"role": role, "chain": list(place), "position": 1, "seed": seed})
     work.params["curves"] = curves
-    return work, io
+    return work, window
 
 
 def analysed(folder: Path, **changes: Any) -> Results:
-    work, io = curves_of(folder, **changes)
-    stages()["analyse"](work, io)
+    work, window = curves_of(folder, **changes)
+    stages()["analyse"](work, window)
     return Results.model_validate_json((folder / "analysed/results.json").read_text("utf-8"))
 
 
@@ -176,8 +179,8 @@ def test_safety_and_capability_are_compared_by_magnitude(tmp_path: Path) -> None
 
 def test_curvature_moves_no_other_number(tmp_path: Path) -> None:
     with_it = analysed(tmp_path / "with")
-    work, io = analyse_work(tmp_path / "without", chains=CHAINS)
-    stages()["analyse"](work, io)
+    work, window = analyse_work(tmp_path / "without", chains=CHAINS)
+    stages()["analyse"](work, window)
     text = (tmp_path / "without/analysed/results.json").read_text("utf-8")
     without = Results.model_validate_json(text)
     assert with_it.forgetting == without.forgetting
@@ -203,8 +206,8 @@ def test_the_tables_have_a_line_for_every_number(tmp_path: Path) -> None:
 
 def test_the_report_shows_and_explains_curvature(tmp_path: Path) -> None:
     analysed(tmp_path)
-    work, io = report_work(tmp_path)
-    stages()["report"](work, io)
+    work, window = report_work(tmp_path)
+    stages()["report"](work, window)
     page = Page((tmp_path / "reported/report.html").read_text("utf-8"))
     assert "curvature" in page.values("id")
     text = " ".join(page.text.split())
@@ -217,6 +220,18 @@ def test_the_report_shows_and_explains_curvature(tmp_path: Path) -> None:
     assert "mathdefault" not in text
     ids = page.values("id")
     assert len(ids) == len(set(ids))
+
+
+def test_the_terminal_shows_radii_and_loss_changes(tmp_path: Path) -> None:
+    results = analysed(tmp_path)
+    out = io.StringIO()
+    for table in curvature_tables(results):
+        Console(file=out, width=120).print(table)
+    text = out.getvalue()
+    assert "-5" in text
+    assert text.count("violated") == 1 + 3
+    nothing = results.model_copy(update={"curvature": (), "displacement": ()})
+    assert list(curvature_tables(nothing)) == []
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import torch
 from tiny_llama import FolderIO, make_base, make_examples, train_work, write_examples
 from torch import Tensor
 
+from forgetscope.analysis import curvature_model
 from forgetscope.analysis.curvature_stage import run_curvature
 from forgetscope.analysis.displacement_stage import run_displacement
 from forgetscope.analysis.stage import stages
@@ -195,6 +196,14 @@ def test_products_layer_by_layer_and_by_differences_agree(world: World, tmp_path
     assert radii[1].radius.value == pytest.approx(radii[0].radius.value, rel=1e-3)
     assert radii[2].radius.value == pytest.approx(radii[0].radius.value, rel=1e-2)
     assert [s.method.split(",")[0] for s in radii] == ["exact", "exact", "central differences"]
+
+
+def test_layer_by_layer_is_chosen_where_memory_is_short(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(curvature_model, "_room", lambda _: 1.0)
+    found = spectra(curvature(world, tmp_path, world.full[0], max_iterations=2, product="auto"))
+    assert found.spectra[0].method == "exact, layer by layer"
 
 
 def test_subsets_of_the_data_are_disjoint(world: World, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from services.analysis.study import items, study
 from services.analysis.test_report import Page, reported
 
 from forgetscope.analysis.outcomes import Chain
-from forgetscope.analysis.report_groups import group_sections
+from forgetscope.analysis.report_groups import group_lines, group_sections
 from forgetscope.analysis.stage import stages
 from forgetscope.analysis.verdict_words import agreement_line, p_value
 from forgetscope.schema.results import ChainForgetting, Measured, Results
@@ -71,8 +71,12 @@ def test_the_figure_of_a_row_draws_simultaneous_intervals() -> None:
     (section,) = group_sections(results)
     assert section.groups[0].group == "coral"
     assert section.figure is not None
-    low = section.groups[0].simultaneous.low
+    low, high = section.groups[0].simultaneous.low, section.groups[0].simultaneous.high
     assert low is not None
+    assert high is not None
+    line = group_lines(section.groups)[0]
+    assert (line.low, line.high, line.tone) == (100 * low, 100 * high, "breach")
+    assert line.note == "breach, n = 100"
     assert f"+{100 * low:.1f} to" in section.figure.alt
     small = study([("s", "c")], coral, arranged=items(10))
     (section,) = group_sections(small)

@@ -2,7 +2,9 @@
 
 `stage` holds the stage functions, `results` turns outcomes into the results document, `cautions`
 says what limits it, `tables` writes it as CSV, `words`, `figures` and `report` turn it into one
-HTML file. Curvature (spectral radius, displacement curvature, local bound) will live beside them as
-the subpackage `curvature` with its operator, its solvers and its own stage; it is the only part
-that will need torch.
+HTML file.
+
+Curvature has stages of its own, the only part here that needs torch and loads it when they run:
+`curvature_stage` and `displacement_stage` on top of `curvature_model` and `curvature_resume`; what
+they leave behind goes through `curvature_results` into the same document and report.
 """

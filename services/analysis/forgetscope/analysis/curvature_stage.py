@@ -144,12 +144,15 @@ class _Run:
         """Every number of this set."""
         params, draw = self.params, partial(generator, self.seed, self.number)
         product = self.decision.product
-        self._tell(0, None)
+        begun = f"{self.number}/check" in self.point.parts
+        if not begun:
+            self._tell(0, None)
         check = self._part(
             "check",
             lambda: checked(self.target, self.batches, product, params.dtype, draw(0)),
         )
-        self._tell(CHECK_PRODUCTS, None)
+        if not begun:  # a resumed run first reports where it is: its speed is told from there
+            self._tell(CHECK_PRODUCTS, None)
         operator, objective = make_operator(self.target, self.batches, product, draw(0))
 
         def first_order() -> JsonObject:

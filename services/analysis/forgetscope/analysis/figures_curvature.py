@@ -105,7 +105,9 @@ def scatter_plot(points: Sequence[Point], *, alt: str, name: str) -> Drawing:
         _dress(axes, logarithmic=("x", "y"))
         axes.set_xlabel("measured change of the loss, nats per answer token", color=_QUIET)
         axes.set_ylabel("predicted or bounded", color=_QUIET)
-        axes.legend(frameon=False, fontsize=8, loc="upper left", labelcolor=_QUIET)
+        figure.legend(
+            frameon=False, fontsize=8, loc="outside upper center", ncols=4, labelcolor=_QUIET
+        )
         title = "Predicted against measured loss change"
         return drawn(figure, name=name, title=title, alt=alt)
 

@@ -16,6 +16,7 @@ from forgetscope.analysis.report_bbq import bias_sections
 from forgetscope.analysis.report_curvature import curvature_part
 from forgetscope.analysis.report_groups import group_sections
 from forgetscope.analysis.report_items import items_part
+from forgetscope.analysis.report_mechanisms import mechanisms_part
 from forgetscope.app import pages
 from forgetscope.schema.base import JsonObject
 from forgetscope.schema.results import ChainForgetting, Measured, Results
@@ -97,6 +98,7 @@ def render(
             sections=sections,
             bias_sections=biases,
             curvature=curvature,
+            mechanisms=mechanisms_part(results),
             items=items_part(results, changes, facts.stages),
             models=models,
             floor=floor,

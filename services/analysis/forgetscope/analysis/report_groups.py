@@ -8,7 +8,7 @@ from forgetscope.analysis.verdict_words import margin, verdict_tone
 from forgetscope.app.pages import chain_text, interval, points
 from forgetscope.schema.results import ChainForgetting, GroupForgetting, Results
 
-__all__ = ["GroupSection", "group_sections"]
+__all__ = ["GroupSection", "group_lines", "group_sections"]
 
 
 class GroupSection(NamedTuple):
@@ -33,9 +33,10 @@ def group_sections(results: Results) -> Iterator[GroupSection]:
             yield GroupSection(f"groups-{i}", row, groups, _figure(row, groups, f"groups{i}"))
 
 
-def _figure(row: ChainForgetting, groups: tuple[GroupForgetting, ...], name: str) -> Drawing | None:
-    """Simultaneous intervals; the mark and the word of a line are its verdict."""
-    lines = [
+def group_lines(groups: tuple[GroupForgetting, ...]) -> list[Line]:
+    """Biased forgetting in points with its simultaneous interval; the mark and the word of a line
+    are its verdict. Groups without a value have no line."""
+    return [
         Line(
             group.group,
             100 * value,
@@ -47,6 +48,10 @@ def _figure(row: ChainForgetting, groups: tuple[GroupForgetting, ...], name: str
         for group in groups
         if (value := group.biased.value) is not None
     ]
+
+
+def _figure(row: ChainForgetting, groups: tuple[GroupForgetting, ...], name: str) -> Drawing | None:
+    lines = group_lines(groups)
     if not lines:
         return None
     twice = row.chain.count(row.task) > 1

@@ -12,10 +12,12 @@ from forgetscope.analysis import changes, figures, tables, tables_verdicts
 from forgetscope.analysis import results as build_results
 from forgetscope.analysis.bbq import join
 from forgetscope.analysis.curvature_results import Place, add_curvature
+from forgetscope.analysis.mechanisms import add_mechanisms
 from forgetscope.analysis.noise import add_noise
 from forgetscope.analysis.outcomes import CellKey, Design, TaskOutcomes
 from forgetscope.analysis.report import ReportFacts, render
 from forgetscope.analysis.tables_curvature import write_curvature
+from forgetscope.analysis.tables_mechanisms import write_mechanisms
 from forgetscope.app.examples_file import read_examples
 from forgetscope.app.judge_file import read_judge_info
 from forgetscope.app.noise_file import read_noise
@@ -27,6 +29,7 @@ from forgetscope.schema.base import JsonObject, StageKey, Value
 from forgetscope.schema.curvature import CurvatureFile, DisplacementFile
 from forgetscope.schema.errors import DataChanged
 from forgetscope.schema.experiment import AnalysisSpec
+from forgetscope.schema.mechanisms import DriftFile
 from forgetscope.schema.noise import TaskNoise
 from forgetscope.schema.results import JudgeInfo, Results, TaskInfo
 
@@ -75,6 +78,8 @@ class _Analyse(Value):
     cells: tuple[_CellUse, ...]
     curves: tuple[_CurveUse, ...] = ()
     noise: tuple[_NoiseUse, ...] = ()
+    mechanisms: bool = False
+    drifts: tuple[_CurveUse, ...] = ()
 
 
 class _Report(Value):
@@ -100,11 +105,17 @@ def stages() -> StageTable:
 
         return run_displacement(work, io, clock=time.monotonic)
 
+    def drift(work: Work, io: StageIO) -> JsonObject:
+        from forgetscope.analysis.drift_stage import run_drift
+
+        return run_drift(work, io)
+
     return {
         "analyse": analyse,
         "report": report,
         "curvature": curvature,
         "displacement": displacement,
+        "drift": drift,
     }
 
 
@@ -153,6 +164,8 @@ def analyse(work: Work, io: StageIO) -> JsonObject:
         progress=lambda done, _: io.progress(len(params.cells) + done, total, "steps"),
     )
     results = add_noise(_with_curvature(results, params, work, io), noise)
+    if params.mechanisms:
+        results = _with_mechanisms(results, params, work, io)
     text = json.dumps(
         results.model_dump(mode="json"),
         indent=1,
@@ -163,6 +176,7 @@ def analyse(work: Work, io: StageIO) -> JsonObject:
     (io.output / "results.json").write_text(text + "\n", encoding="utf-8")
     tables.write(results, io.output)
     write_curvature(results, io.output)
+    write_mechanisms(results, io.output)
     tables_verdicts.write(results, io.output)
     changes.write(moved, io.output)
     return {"forgetting": len(results.forgetting), "order_effects": len(results.order_effects)}
@@ -181,6 +195,21 @@ def _with_curvature(results: Results, params: _Analyse, work: Work, io: StageIO)
             ways[place] = DisplacementFile.model_validate_json(text)
     # A stream of its own: curvature does not move the intervals of forgetting.
     return add_curvature(results, spectra, ways, np.random.default_rng((work.seed, 1)))
+
+
+def _with_mechanisms(results: Results, params: _Analyse, work: Work, io: StageIO) -> Results:
+    drifts = {
+        Place(use.chain, use.position, use.seed): DriftFile.model_validate_json(
+            (io.input(use.role) / "drift.json").read_text(encoding="utf-8")
+        )
+        for use in params.drifts
+    }
+    train = {
+        task.id: read_examples(io.input(f"train-{i}"))
+        for i, task in enumerate(params.tasks)
+        if any(task.id in chain for chain in params.chains)
+    }
+    return add_mechanisms(results, drifts, train, np.random.default_rng((work.seed, 2)))
 
 
 def _outcomes(
