@@ -7,6 +7,7 @@ from forgetscope.schema.curvature import (
     DisplacementRow,
     Iterated,
 )
+from forgetscope.schema.mechanisms import Association
 
 __all__ = [
     "bound_finding",
@@ -93,7 +94,7 @@ def displacement_finding(row: DisplacementRow) -> str:
     return f"{told}, which is {where} the local bound of {significant(row.local_bound.value)}."
 
 
-def correlation_finding(found: Correlation) -> str:
+def correlation_finding(found: Correlation | Association) -> str:
     """One line: the correlation with its interval, or why there is none."""
     measured = found.spearman
     if measured.value is None:

@@ -40,9 +40,7 @@ def mechanisms_part(results: Results) -> MechanismsPart | None:
             _Row(
                 *place,
                 tuple(g for g in found.groups if (g.chain, g.task, g.position) == place),
-                tuple(
-                    a for a in found.associations if (a.chain, a.task, a.position) == place
-                ),
+                tuple(a for a in found.associations if (a.chain, a.task, a.position) == place),
             )
             for place in places
         ),
