@@ -16,8 +16,8 @@ from transformers import LlamaForCausalLM
 from transformers.models.llama import modeling_llama
 
 from forgetscope.modeling.answers import AnswerLoss
-from forgetscope.modeling.curvature.operators import Operator
 from forgetscope.modeling.batches import Batch, Item, collate
+from forgetscope.modeling.curvature.operators import Operator
 
 TINY = {
     "vocab_size": 12,

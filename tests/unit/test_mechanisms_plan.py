@@ -87,9 +87,8 @@ def test_asking_for_mechanisms_changes_no_training_and_no_score() -> None:
 
 def test_drift_counts_towards_the_limit_of_stages() -> None:
     def smallest(*asked: str) -> int:
-        spec = (
-            {"tasks": ["s1", "s2", "c1", "c2"], "seeds": [0, 1]} | PAIRS | dict.fromkeys(asked, {})
-        )
+        spec = {"tasks": ["s1", "s2", "c1", "c2"], "seeds": [0, 1]} | PAIRS
+        spec |= {name: {} for name in asked}
         for limit in range(10, 200):
             try:
                 build_plan(ExperimentSpec.model_validate(spec), facts(max_stages=limit))

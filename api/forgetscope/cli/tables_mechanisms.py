@@ -15,11 +15,17 @@ __all__ = ["mechanism_tables"]
 
 
 def mechanism_tables(results: Results) -> Iterator[Table]:
-    """Rank correlations that are known; similarity of the tasks of each pair."""
+    """Rank correlations that are known, over all chains of a task where it has several; similarity
+    of the tasks of each pair."""
     found = results.mechanisms
     if found is None:
         return
-    known = [a for a in found.associations if a.spearman.value is not None]
+    pooled = {a.task for a in found.associations if a.chain is None}
+    known = [
+        a
+        for a in found.associations
+        if a.spearman.value is not None and (a.chain is None or a.task not in pooled)
+    ]
     if known:
         yield _associations(known)
     if found.pairs:

@@ -74,7 +74,7 @@ def _u_centred(x: Floats) -> Floats | None:
     centred = x - x.mean(axis=0)
     if (centred**2).sum() <= _FLAT * (x**2).sum():
         return None
-    gram = centred @ centred.T
+    gram: Floats = centred @ centred.T
     np.fill_diagonal(gram, 0.0)
     rows = gram.sum(axis=0) / (n - 2)
     gram = gram - rows[:, None] - rows[None, :] + rows.sum() / (n - 1)

@@ -274,7 +274,8 @@ class _Builder:
         }
         inputs = {role: key for key, role in roles.items()}
         inputs |= {f"{stage.kind}-{i}": key for i, (key, stage) in enumerate(self.curves)}
-        inputs |= {str(stage.use["role"]): key for key, stage in (*self.noises, *self.drifts)}
+        inputs |= {str(stage.use["role"]): key for key, stage in self.noises}
+        inputs |= {str(stage.use["role"]): key for key, stage in self.drifts}
         # Own scores need the facts of the examples; a share of safe replies, its classifier's.
         texts = self.spec.analysis.show_texts
         for i, use in enumerate(self.spec.tasks):

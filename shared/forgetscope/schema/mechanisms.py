@@ -112,7 +112,8 @@ class Association(Value):
 
 
 class PairSimilarity(Value):
-    """How alike the two tasks of a chain are, by their training examples, and what was forgotten.
+    """How alike the tasks of a chain of two are, by their training examples, and what the first one
+    forgot.
 
     `domain`: cosine of tf-idf word vectors of the prompts, without words of the format. `format`:
     mean of three parts: Jaccard index of the words that are in nearly all prompts of a task, ratio

@@ -83,7 +83,7 @@ def moved(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     draw = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for p in model.parameters():
-            p += 0.05 * torch.randn(p.shape, generator=draw)
+            p.add_(0.05 * torch.randn(p.shape, generator=draw))
     return save(model, tmp_path_factory.mktemp("drift") / "moved")
 
 
@@ -171,6 +171,18 @@ def test_lora_checkpoints_drift_from_their_base(tmp_path: Path, base: Path) -> N
     assert found.layers[-1].whole.displacement.value > 0.01
     same = drift(tmp_path, base, (io.output, io.output))
     assert same.layers[-1].whole.displacement.value == 0.0
+
+
+def test_bfloat16_gives_nearly_the_same_drift_and_says_so(
+    tmp_path: Path, base: Path, moved: Path
+) -> None:
+    wide = drift(tmp_path / "1", base, (base, moved)).layers[-1].whole
+    found = drift(tmp_path / "2", base, (base, moved), dtype="bfloat16")
+    assert found.dtype == "bfloat16"
+    assert found.layers[-1].whole.cka.value == pytest.approx(wide.cka.value, abs=0.02)
+    moved_by = found.layers[-1].whole.displacement.value
+    assert moved_by == pytest.approx(wide.displacement.value, rel=0.05)
+    assert moved_by != wide.displacement.value
 
 
 def test_a_diverged_checkpoint_is_refused_by_name(tmp_path: Path, base: Path) -> None:

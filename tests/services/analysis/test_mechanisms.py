@@ -5,17 +5,24 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from rich.console import Console
 from services.analysis.fabricate import GROUPS, FolderIO, analyse_work, manifest, report_work
+from services.analysis.study import GROUPS as FIVE
+from services.analysis.study import study
+from services.analysis.test_curvature_results import SUBSET, along
 from services.analysis.test_report import Page
 from tiny_llama import write_examples
 
+from forgetscope.analysis.curvature_results import Place
+from forgetscope.analysis.mechanisms import add_mechanisms
 from forgetscope.analysis.stage import stages
 from forgetscope.cli.tables import result_tables
 from forgetscope.ports.stage import Work
+from forgetscope.schema.curvature import DisplacementRow
 from forgetscope.schema.example import Example
-from forgetscope.schema.mechanisms import Association, Mechanisms
+from forgetscope.schema.mechanisms import Association, DriftFile, Mechanisms
 from forgetscope.schema.results import Results
 
 CHAINS = (("safety", "capability"), ("capability", "safety"))
@@ -188,8 +195,8 @@ def test_tables_report_and_terminal_say_the_same(tmp_path: Path) -> None:
     work, io = report_work(tmp_path)
     stages()["report"](work, io)
     html = (tmp_path / "reported/report.html").read_text("utf-8")
-    page = Page()
-    page.feed(html)
+    page = Page(html)
+    assert "Why groups differ" in page.text
     assert 'id="mechanisms"' in html
     assert 'href="#mechanisms"' in html
     assert "displacement of states" in html
@@ -200,3 +207,68 @@ def test_tables_report_and_terminal_say_the_same(tmp_path: Path) -> None:
             console.print(table)
     assert "CKA of states" in capture.get()
     assert "How alike two tasks are" in capture.get()
+
+
+def test_curvature_and_all_chains_of_a_task_take_part_where_they_are_known() -> None:
+    """Two chains forget the groups in the same order; the gradient term goes with it, the curvature
+    against it, in both seeds."""
+    chains = (("s", "c1"), ("s", "c2"))
+    lost = {group: 0.1 * i for i, group in enumerate(FIVE)}
+
+    def share(chain: tuple[str, ...], task: str, group: str) -> float:
+        return 0.9 - lost[group] if (task, len(chain)) == ("s", 2) else 0.9
+
+    plain = study(chains, share, seeds=(0, 1))
+    ways = tuple(
+        way(chain, seed, group, slope=lost[group] + seed, curvature=2.0 - lost[group])
+        for chain in chains
+        for seed in (0, 1)
+        for group in FIVE
+    )
+    drifts = {
+        Place(chain, 1, seed): DriftFile.model_validate(drift({}))
+        for chain in chains
+        for seed in (0, 1)
+    }
+    results = plain.model_copy(update={"displacement": ways})
+    train = {task: training(task) for task in ("s", "c1", "c2")}
+    again = [
+        mechanisms(add_mechanisms(results, drifts, train, np.random.default_rng(0)))
+        for _ in range(2)
+    ]
+    assert again[0] == again[1]
+    found = again[0]
+    pooled = association(found, "gradient term", chain=None)
+    assert (pooled.task, pooled.points, pooled.rows) == ("s", 5, 2)
+    assert pooled.spearman.value == pytest.approx(1.0)
+    assert pooled.p.value == pytest.approx(2 / 120)
+    for chain in chains:
+        against = association(found, "curvature along d", chain=chain)
+        assert against.spearman.value == pytest.approx(-1.0)
+    ember = next(g for g in found.groups if (g.group, g.chain) == ("ember", chains[0]))
+    assert ember.slope.value == pytest.approx(0.4 + 0.5)
+    assert "not among the items" in str(ember.displacement.reason)
+
+
+def way(
+    chain: tuple[str, ...], seed: int, group: str, *, slope: float, curvature: float
+) -> DisplacementRow:
+    result = along(0.4, curvature) | {"slope": slope}
+    return DisplacementRow.model_validate(
+        {
+            "chain": chain,
+            "position": 1,
+            "seed": seed,
+            "task": chain[0],
+            "group": group,
+            "parameters": SUBSET,
+            "outside": 0.0,
+            "method": "exact",
+            "dtype": "float32",
+            "result": result,
+            "local_bound": {"reason": "none"},
+            "exceeded": None,
+            "forgetting": {"reason": "none"},
+            "biased": {"reason": "none"},
+        }
+    )

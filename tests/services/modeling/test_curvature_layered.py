@@ -11,6 +11,7 @@ from curvature_models import batches, generator, items, one_thread, peak_bytes, 
 from tiny_llama import tiny_model
 from transformers import GPT2Config, GPT2LMHeadModel
 
+from forgetscope.modeling.batches import Item
 from forgetscope.modeling.curvature.layered import layered_operator
 from forgetscope.modeling.curvature.memory import Method, estimate_memory, shape_of
 from forgetscope.modeling.curvature.objective import answer_objective, prepared
@@ -18,7 +19,6 @@ from forgetscope.modeling.curvature.operators import gaussian
 from forgetscope.modeling.curvature.products import difference_product, exact_operator
 from forgetscope.modeling.curvature.selection import select_parameters
 from forgetscope.schema.errors import InvalidInput
-from forgetscope.modeling.batches import Item
 
 
 def sequences(length: int) -> list[Item]:

@@ -9,11 +9,11 @@ from peft import LoraConfig, get_peft_model
 from tiny_llama import TRAINING, FolderIO, make_examples, tiny_model, tiny_tokenizer
 from transformers import LlamaForCausalLM, get_linear_schedule_with_warmup
 
+from forgetscope.modeling.batches import Item, encode_examples
 from forgetscope.modeling.determinism import deterministic
 from forgetscope.modeling.loading import TokenizerEncoder
 from forgetscope.ports.stage import Machine
 from forgetscope.schema.errors import TrainingDiverged
-from forgetscope.modeling.batches import Item, encode_examples
 from forgetscope.trainer.batches import examples_of_step
 from forgetscope.trainer.distributed import Alone
 from forgetscope.trainer.params import TrainParams

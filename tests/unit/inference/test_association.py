@@ -55,7 +55,10 @@ def test_drawn_permutations_are_near_the_t_distribution_and_never_give_0() -> No
     x = rng(5).normal(size=12)
     y = x + rng(6).normal(0, 1.5, 12)
     assert found(x[None], y[None]).p.value == pytest.approx(stats.spearmanr(x, y).pvalue, abs=0.02)
-    assert found(x[None], x[None]).p.value == pytest.approx(1e-4)
+    same = found(x[None], x[None])
+    assert same.p.value == pytest.approx(1e-4)
+    assert same.spearman.low is None
+    assert "agree in full" in str(same.spearman.interval_reason)
 
 
 def test_the_interval_covers_0_where_nothing_goes_together() -> None:

@@ -7,7 +7,7 @@ same batches, so that equal models give equal states, bit for bit.
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -39,7 +39,7 @@ __all__ = ["DRIFT", "run_drift"]
 
 DRIFT = "drift.json"
 Singles = npt.NDArray[np.float32]
-Model = PreTrainedModel | PeftModel
+Model: TypeAlias = PreTrainedModel | PeftModel
 
 
 class DriftParams(Value):

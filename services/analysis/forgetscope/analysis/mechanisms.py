@@ -151,10 +151,10 @@ def _within(
     for row in results.forgetting:
         own = [g for g in groups if (g.chain, g.position) == (row.chain, row.position)]
         if own:
-            for field in CANDIDATES:
+            for field, name in CANDIDATES.items():
                 found, points = _associated(results, [own], field, rng)
                 yield Association(
-                    candidate=CANDIDATES[field],
+                    candidate=name,
                     against="biased forgetting",
                     task=row.task,
                     chain=row.chain,
@@ -175,10 +175,10 @@ def _pooled(
             if g.task == task:
                 rows.setdefault((g.chain, g.position), []).append(g)
         if len(rows) > 1:
-            for field in CANDIDATES:
+            for field, name in CANDIDATES.items():
                 found, points = _associated(results, list(rows.values()), field, rng)
                 yield Association(
-                    candidate=CANDIDATES[field],
+                    candidate=name,
                     against="biased forgetting",
                     task=task,
                     points=points,
