@@ -78,6 +78,7 @@ def test_the_stage_writes_the_examples_of_a_task_file(rows: FileRows, tmp_path: 
         "split": "train",
         "n": 300,
         "seed": 0,
+        "balance": "classes",
     }
     work = Work("0" * 64, "prepare_data", params, {}, 0)
     assert prepare_data(work, Folder(tmp_path), rows=rows)["examples"] == 300  # type: ignore[arg-type]
