@@ -218,3 +218,21 @@ def test_the_texts_of_items_are_inputs_of_the_analysis_only_when_they_are_asked_
     titles = {s.key: s.label.title for s in asked.stages}
     roles = [titles[analysis.inputs[f"data-{i}"]] for i in range(len(TASKS))]
     assert roles == [f"{task} · evaluation data" for task in TASKS]
+
+
+def test_other_examples_are_other_stages_all_the_way() -> None:
+    known = facts()
+    task = known.tasks[SAFETY[0]]
+    other = known._replace(
+        tasks={**known.tasks, SAFETY[0]: task._replace(examples={"train": "1" * 64})}
+    )
+    chains = [[SAFETY[0]]]
+    first, second = (
+        {s.label.title: s.key for s in build_plan(spec(tasks=[SAFETY[0]], chains=chains), f).stages}
+        for f in (known, other)
+    )
+    moved = {title for title in first if first[title] != second[title]}
+    assert f"{SAFETY[0]} · train data" in moved
+    assert f"{SAFETY[0]} · evaluation data" not in moved
+    assert any(title.startswith("train ") for title in moved)
+    assert "base model" not in moved

@@ -52,6 +52,7 @@ def work(facts_of: ListedRows, **change: object) -> Work:
         "version": facts.version,
         "params": facts.params,
         "fingerprint": facts.fingerprint,
+        "examples": facts.examples["train"],
         "split": "train",
         "n": 4,
         "seed": 0,
@@ -102,6 +103,13 @@ def test_the_stage_writes_the_examples_that_were_planned(tmp_path: Path) -> None
 def test_the_stage_refuses_data_that_changed_since(tmp_path: Path) -> None:
     with pytest.raises(DataChanged, match="'arc' is not what was planned"):
         prepare_data(work(ListedRows()), Folder(tmp_path), rows=ListedRows("e" * 64))  # type: ignore[arg-type]
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_stage_refuses_sources_that_now_give_other_examples(tmp_path: Path) -> None:
+    """As when a rule of the task changed and its version did not."""
+    with pytest.raises(DataChanged, match="'arc' is not what was planned"):
+        prepare_data(work(ListedRows(), examples="0" * 64), Folder(tmp_path), rows=ListedRows())  # type: ignore[arg-type]
     assert not list(tmp_path.iterdir())
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from forgetscope.schema.example import Example
 
-__all__ = ["EXAMPLES", "read_examples", "write_examples"]
+__all__ = ["EXAMPLES", "line_of", "read_examples", "write_examples"]
 
 EXAMPLES = "examples.jsonl"
 
@@ -13,7 +13,12 @@ EXAMPLES = "examples.jsonl"
 def write_examples(folder: Path, examples: Iterable[Example]) -> None:
     """Write `examples.jsonl` into a folder."""
     with (folder / EXAMPLES).open("w", encoding="utf-8") as file:
-        file.writelines(example.model_dump_json() + "\n" for example in examples)
+        file.writelines(map(line_of, examples))
+
+
+def line_of(example: Example) -> str:
+    """An example as a line of the file."""
+    return example.model_dump_json() + "\n"
 
 
 def read_examples(folder: Path) -> list[Example]:

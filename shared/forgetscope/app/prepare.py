@@ -1,12 +1,14 @@
 """The data of a task: what the planner must know of it, and the stage that writes it down."""
 
+import hashlib
 import threading
 from collections import Counter, OrderedDict
+from collections.abc import Iterable
 from typing import Any, cast
 
 from pydantic import JsonValue
 
-from forgetscope.app.examples_file import write_examples
+from forgetscope.app.examples_file import line_of, write_examples
 from forgetscope.core.identity import digest_of
 from forgetscope.core.plan import TaskFacts
 from forgetscope.core.subsample import refuse_overlap, subsample
@@ -77,6 +79,7 @@ def data_facts(use: TaskUse, rows: Rows, *, where: str) -> TaskFacts:
         tokens_per_example=characters / len(every) / CHARACTERS_PER_TOKEN,
         judged=any(isinstance(example.score, Judged) for example in every),
         own_scores=task.own_scores,
+        examples={split: _digest(half) for split, half in examples.items()},
     )
 
 
@@ -111,15 +114,17 @@ class FactsMemory:
 def prepare_data(work: Work, io: StageIO, *, rows: Rows) -> JsonObject:
     """Write the examples of one split as `examples.jsonl`.
 
-    Raises DataChanged when the sources are no longer those that were planned.
+    Raises DataChanged when the sources, or the examples that they give, are no longer those that
+    were planned.
     """
     given = cast("dict[str, Any]", work.params)
     task, params = find(given["task"], given["params"])
+    changed = DataChanged(
+        f"the data of task {task.name!r} is not what was planned.",
+        hint="Submit the experiment again to use the data as it is now.",
+    )
     if given["version"] != task.version or given["fingerprint"] != _fingerprint(task, params, rows):
-        raise DataChanged(
-            f"the data of task {task.name!r} is not what was planned.",
-            hint="Submit the experiment again to use the data as it is now.",
-        )
+        raise changed
     examples = build_examples(
         task,
         params,
@@ -129,6 +134,8 @@ def prepare_data(work: Work, io: StageIO, *, rows: Rows) -> JsonObject:
         rows=rows,
         by_groups=given["balance"] == "groups",
     )
+    if given["examples"] != _digest(examples):
+        raise changed
     write_examples(io.output, examples)
     groups = Counter(group for example in examples for group in example.groups)
     return {
@@ -136,6 +143,14 @@ def prepare_data(work: Work, io: StageIO, *, rows: Rows) -> JsonObject:
         "groups": cast("JsonValue", dict(sorted(groups.items()))),
         "clusters": len({example.cluster for example in examples}),
     }
+
+
+def _digest(examples: Iterable[Example]) -> str:
+    """sha256 of the examples, as they are written."""
+    sha256 = hashlib.sha256()
+    for example in examples:
+        sha256.update(line_of(example).encode())
+    return sha256.hexdigest()
 
 
 def _fingerprint(task: Task[Any], params: Value, rows: Rows) -> str:

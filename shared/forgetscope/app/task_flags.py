@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
-from forgetscope.core.subsample import folded
+from forgetscope.core.subsample import item_key
 from forgetscope.schema.example import Exact, Example, Extract, Split
 from forgetscope.schema.experiment import AnalysisSpec
 from forgetscope.schema.preview import Flag, FlagKind, GroupSize, PreviewExample, SplitPreview
@@ -73,7 +73,7 @@ def flags_of(
 ) -> Iterator[Flag]:
     """Flags over the examples of both splits. `grouped`: the task names groups at all; `limits`
     holds the smallest group that an analysis judges; `max_length` is in tokens."""
-    keys = {split: [_item(example) for example in found] for split, found in examples.items()}
+    keys = {split: [item_key(example) for example in found] for split, found in examples.items()}
     for split, found in examples.items():
         if not found:
             yield Flag(
@@ -202,11 +202,6 @@ def _choices(example: Example) -> tuple[str, ...]:
     if isinstance(example.score, (Exact, Extract)):
         return tuple(answer.strip() for answer in example.score.answers)
     return ()
-
-
-def _item(example: Example) -> Key:
-    """Equal for items that read alike."""
-    return folded(example.prompt), *sorted(map(folded, example.options))
 
 
 def _tokens(example: Example) -> int:

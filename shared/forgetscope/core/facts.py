@@ -1,9 +1,11 @@
 """What the planner must know of the world: the model, the data, and the fleet's engines."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 from forgetscope.schema.base import JsonObject
+from forgetscope.schema.example import Split
 
 __all__ = ["Facts", "TaskFacts"]
 
@@ -12,6 +14,7 @@ class TaskFacts(NamedTuple):
     """What the planner must know of a task's data. `tokens_per_example` is an estimate.
 
     `name` and `params` are what the task is resolved to: a registered task is its definition.
+    `examples` is the sha256 of the examples that each split gives, as they are written.
     """
 
     name: str
@@ -24,6 +27,7 @@ class TaskFacts(NamedTuple):
     tokens_per_example: float
     judged: bool = False
     own_scores: str | None = None
+    examples: Mapping[Split, str] = MappingProxyType({})
 
 
 class Facts(NamedTuple):

@@ -12,7 +12,7 @@ __all__ = ["CODE_VERSIONS", "canonical_json", "digest_of", "seed_of", "stage_key
 # A kind's number moves when its code gives other results for the same parameters and inputs.
 CODE_VERSIONS: Mapping[StageKind, int] = {
     "prepare_model": 1,
-    "prepare_data": 2,
+    "prepare_data": 3,
     "prepare_judge": 1,
     "train": 1,
     "evaluate": 2,

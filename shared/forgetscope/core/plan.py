@@ -141,6 +141,7 @@ class _Builder:
                 "version": facts.version,
                 "params": facts.params,
                 "fingerprint": facts.fingerprint,
+                "examples": facts.examples.get(split),
                 "split": split,
                 "n": n,
                 "seed": 0,

@@ -9,7 +9,7 @@ from itertools import zip_longest
 from forgetscope.schema.errors import InvalidInput, NotEnoughExamples
 from forgetscope.schema.example import Example
 
-__all__ = ["folded", "rank", "refuse_overlap", "refuse_twins", "subsample"]
+__all__ = ["folded", "item_key", "rank", "refuse_overlap", "refuse_twins", "subsample"]
 
 # Blanks and punctuation, as characters of a regular expression; what stands between them are words
 # in any script. The signs make a sum, a comparison or a number another one, so they are kept.
@@ -95,8 +95,8 @@ def refuse_overlap(train: Iterable[Example], evaluation: Iterable[Example]) -> N
             f"for example {asked.cluster!r}: {_pair(trained, asked)}.",
             hint="Split the data by cluster.",
         )
-    items = {_item(example): example for example in train}
-    if leaks := [(items[key], e) for e in evaluation if (key := _item(e)) in items]:
+    items = {item_key(example): example for example in train}
+    if leaks := [(items[key], e) for e in evaluation if (key := item_key(e)) in items]:
         trained, asked = leaks[0]
         raise InvalidInput(
             f"{len(leaks)} items of the evaluation split stand in the training split as well, "
@@ -105,7 +105,8 @@ def refuse_overlap(train: Iterable[Example], evaluation: Iterable[Example]) -> N
         )
 
 
-def _item(example: Example) -> tuple[str, ...]:
+def item_key(example: Example) -> tuple[str, ...]:
+    """Equal for items that read alike."""
     return folded(example.prompt), *sorted(map(folded, example.options))
 
 

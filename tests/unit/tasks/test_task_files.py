@@ -75,6 +75,7 @@ def test_the_stage_writes_the_examples_of_a_task_file(rows: FileRows, tmp_path: 
         "version": facts.version,
         "params": facts.params,
         "fingerprint": facts.fingerprint,
+        "examples": facts.examples["train"],
         "split": "train",
         "n": 300,
         "seed": 0,
