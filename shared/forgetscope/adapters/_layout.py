@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from fnmatch import fnmatch
 from typing import BinaryIO, Protocol
 
+from forgetscope.core.model_shape import ModelShape, shape_of
 from forgetscope.schema.base import JsonObject
 from forgetscope.schema.errors import InvalidInput, UnknownName, UnsafeWeights
 
@@ -19,6 +20,7 @@ __all__ = [
     "labels",
     "model_files",
     "require_safe",
+    "shape",
     "shapes",
     "tensors",
 ]
@@ -132,6 +134,15 @@ def head_size(folder: Folder) -> int | None:
     if not isinstance(size, int) and isinstance(width, int) and isinstance(heads, int) and heads:
         size = width // heads
     return size if isinstance(size, int) else None
+
+
+def shape(folder: Folder, parameters: int | None) -> ModelShape | None:
+    """Sizes of the model, where the configuration tells them."""
+    config = json_object(folder, "config.json")
+    try:
+        return shape_of(config, parameters)
+    except InvalidInput:
+        return None
 
 
 def labels(folder: Folder) -> tuple[str, ...] | None:

@@ -18,6 +18,9 @@ class ModelSources:
     def inspect(self, ref: ModelRef) -> ModelFacts:
         return self._hub.inspect(ref) if isinstance(ref, HubModel) else self._files.inspect(ref)
 
+    def published(self, ref: ModelRef) -> ModelFacts | None:
+        return self._hub.published(ref) if isinstance(ref, HubModel) else None
+
     def materialise(self, ref: ModelRef, folder: Path) -> None:
         if isinstance(ref, HubModel):
             self._hub.materialise(ref, folder)

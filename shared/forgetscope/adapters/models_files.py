@@ -7,7 +7,15 @@ from typing import BinaryIO
 
 from forgetscope.adapters._adapters import ADAPTER_FILES, check_adapter
 from forgetscope.adapters._bytes import DigestCache, chunks, write_whole
-from forgetscope.adapters._layout import Folder, count, head_size, labels, model_files, tensors
+from forgetscope.adapters._layout import (
+    Folder,
+    count,
+    head_size,
+    labels,
+    model_files,
+    shape,
+    tensors,
+)
 from forgetscope.core.builtin_models import BUILTIN_MODELS, BuiltinInfo
 from forgetscope.core.identity import digest_of
 from forgetscope.core.registry import Registry
@@ -38,7 +46,7 @@ class FileModels:
     def inspect(self, ref: BuiltinModel | LocalModel | S3Model) -> ModelFacts:
         if isinstance(ref, BuiltinModel):
             info = self._builtins.get(ref.name)
-            return ModelFacts(info.fingerprint, info.parameters)
+            return ModelFacts(info.fingerprint, info.parameters, shape=info.shape)
         base = self._folder(ref)
         weights, others = model_files(base)
         found = tensors(base, weights)
@@ -47,11 +55,13 @@ class FileModels:
             adapter = self._local(ref.adapter)
             check_adapter(adapter, found)
             tags |= {f"adapter/{name}": adapter.tag(name) for name in ADAPTER_FILES}
+        parameters = count(found)
         return ModelFacts(
             digest_of({"source": ref.source, "files": tags}),
-            count(found),
+            parameters,
             head_size=head_size(base),
             labels=labels(base),
+            shape=shape(base, parameters),
         )
 
     def materialise(self, ref: BuiltinModel | LocalModel | S3Model, folder: Path) -> None:

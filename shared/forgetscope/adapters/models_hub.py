@@ -1,6 +1,7 @@
 """Base models of the Hugging Face hub, or of a server that speaks its protocol."""
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from forgetscope.adapters._bytes import DigestCache
 from forgetscope.adapters._hub import LOOK_SECONDS, hub_errors
@@ -11,9 +12,11 @@ from forgetscope.adapters._layout import (
     labels,
     model_files,
     require_safe,
+    shape,
     tensors,
 )
 from forgetscope.adapters.models_files import LocalFolder, copy_files
+from forgetscope.core.model_shape import PUBLISHED
 from forgetscope.ports.models import ModelFacts
 from forgetscope.schema.errors import InvalidInput, UnknownName, UnsafeWeights
 from forgetscope.schema.experiment import HubModel
@@ -48,8 +51,22 @@ class HubModels:
         weights, _ = model_files(cached)
         parameters = count(tensors(cached, weights))
         return ModelFacts(
-            _fingerprint(ref), parameters, head_size=head_size(cached), labels=labels(cached)
+            _fingerprint(ref),
+            parameters,
+            head_size=head_size(cached),
+            labels=labels(cached),
+            shape=shape(cached, parameters),
         )
+
+    def published(self, ref: HubModel) -> ModelFacts | None:
+        known = PUBLISHED.get(ref.id)
+        if known is None:
+            return None
+        note = (
+            f"The files of {ref.id} are not here, and this is a plan only: to submit it they must "
+            f"be. Its sizes are those of {known.source}."
+        )
+        return ModelFacts(_fingerprint(ref), known.shape.parameters, note, shape=known.shape)
 
     def materialise(self, ref: HubModel, folder: Path) -> None:
         snapshot = self._cached(ref)
@@ -85,12 +102,35 @@ class HubModels:
             require_safe(names, _where(ref), "safetensors")
             raise UnknownName("the repository holds no safetensors weights.", where=_where(ref))
         parameters = info.safetensors.total if info.safetensors else None
-        return ModelFacts(
-            _fingerprint(ref),
-            parameters,
-            "The files are checked once they are downloaded"
-            + ("." if parameters else "; the hub does not say how many parameters there are."),
-        )
+        note = "The files are checked once they are downloaded"
+        if not parameters:
+            note += "; the hub does not say how many parameters there are"
+        if "config.json" not in names:
+            return ModelFacts(_fingerprint(ref), parameters, f"{note}.")
+        with TemporaryDirectory() as place:
+            folder = self._configuration(ref, Path(place).resolve())
+            return ModelFacts(
+                _fingerprint(ref),
+                parameters,
+                f"{note}.",
+                head_size=head_size(folder),
+                shape=shape(folder, parameters),
+            )
+
+    def _configuration(self, ref: HubModel, place: Path) -> LocalFolder:
+        """The `config.json` alone, outside of the cache: there it would pass for the model."""
+        from huggingface_hub import hf_hub_download  # noqa: PLC0415 - takes half a second
+
+        with hub_errors("model", _where(ref), offline=False):
+            hf_hub_download(
+                ref.id,
+                "config.json",
+                revision=ref.revision,
+                local_dir=place,
+                endpoint=self._endpoint,
+                token=self._token or False,
+            )
+        return LocalFolder(place, _where(ref), (place,), self._digests)
 
     def _snapshot(self, ref: HubModel, *, offline: bool) -> LocalFolder:
         from huggingface_hub import snapshot_download  # noqa: PLC0415 - takes half a second

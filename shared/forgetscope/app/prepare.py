@@ -80,7 +80,13 @@ def data_facts(use: TaskUse, rows: Rows, *, where: str) -> TaskFacts:
         judged=any(isinstance(example.score, Judged) for example in every),
         own_scores=task.own_scores,
         examples={split: _digest(half) for split, half in examples.items()},
+        longest_tokens=_tokens(max(len(e.prompt) + len(e.target) for e in every)),
+        longest_answer_tokens=_tokens(max(len(e.target) for e in every)),
     )
+
+
+def _tokens(characters: int) -> int:
+    return -(-characters // CHARACTERS_PER_TOKEN)
 
 
 class FactsMemory:

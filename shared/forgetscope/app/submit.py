@@ -9,11 +9,13 @@ from forgetscope.app.judge import judge_fingerprint
 from forgetscope.app.platform import Platform
 from forgetscope.app.ring import ring_all
 from forgetscope.app.tasks import resolve
-from forgetscope.core.estimate import estimate_plan, rates_of
+from forgetscope.core.estimate import Planned, estimate_compute, estimate_plan, rates_of
 from forgetscope.core.identity import digest_of
+from forgetscope.core.memory_plan import memory_note, plan_memory
 from forgetscope.core.plan import Facts, TaskFacts, build_plan
-from forgetscope.schema.errors import InvalidInput
-from forgetscope.schema.experiment import ExperimentSpec
+from forgetscope.ports.models import ModelFacts
+from forgetscope.schema.errors import InvalidInput, Unavailable, UnknownName
+from forgetscope.schema.experiment import ExperimentSpec, ModelRef
 from forgetscope.schema.plan import Plan, PlanView
 
 __all__ = ["plan_experiment", "preview", "submit"]
@@ -29,13 +31,17 @@ def plan_experiment(platform: Platform, spec: ExperimentSpec) -> Plan:
     """
     with _pointing_to("/model"):
         model = platform.models.inspect(spec.model)
+    return build_plan(spec, _facts(platform, spec, model))
+
+
+def _facts(platform: Platform, spec: ExperimentSpec, model: ModelFacts) -> Facts:
     tasks = {
         use.id: platform.memory.facts(
             resolve(use, platform.library, where=f"/tasks/{i}"), platform.rows, where=f"/tasks/{i}"
         )
         for i, use in enumerate(spec.tasks)
     }
-    facts = Facts(
+    return Facts(
         model_fingerprint=model.fingerprint,
         model_parameters=model.parameters,
         model_head_size=model.head_size,
@@ -45,8 +51,20 @@ def plan_experiment(platform: Platform, spec: ExperimentSpec) -> Plan:
         engines=platform.fleet.engines,
         max_stages=platform.fleet.max_stages,
         judge_fingerprint=_judge(platform, spec, tasks),
+        model_shape=model.shape,
     )
-    return build_plan(spec, facts)
+
+
+def _look(platform: Platform, ref: ModelRef) -> ModelFacts:
+    """The model, or what is published of it where its files are not at hand."""
+    try:
+        with _pointing_to("/model"):
+            return platform.models.inspect(ref)
+    except (UnknownName, Unavailable):
+        known = platform.models.published(ref)
+        if known is None:
+            raise
+        return known
 
 
 def _judge(platform: Platform, spec: ExperimentSpec, tasks: Mapping[str, TaskFacts]) -> str | None:
@@ -68,10 +86,14 @@ def _pointing_to(pointer: str) -> Iterator[None]:
 
 
 def preview(platform: Platform, spec: ExperimentSpec) -> PlanView:
-    """What submitting would do. Leaves no trace."""
-    plan = plan_experiment(platform, spec)
+    """What submitting would do. Leaves no trace. A model whose sizes are published need not be at
+    hand for it."""
+    facts = _facts(platform, spec, _look(platform, spec.model))
+    plan, shape = build_plan(spec, facts), facts.model_shape
     done = platform.records.finished(s.key for s in plan.stages)
     to_run = [s for s in plan.stages if s.key not in done]
+    work = [Planned.of(s) for s in to_run]
+    note = memory_note(plan.stages, shape, plan.parameters)
     trainings = sum(s.kind == "train" for s in plan.stages)
     forks = Counter(s.inputs["parent"] for s in plan.stages if "parent" in s.inputs)
     return PlanView(
@@ -84,14 +106,16 @@ def preview(platform: Platform, spec: ExperimentSpec) -> PlanView:
         by_kind=dict(Counter(s.kind for s in plan.stages)),
         tokens=sum(s.tokens for s in to_run),
         time=estimate_plan(
-            [(s.kind, s.tokens) for s in to_run],
+            work,
             rates_of(platform.records.rates_of_base(plan.stages[0].key)),
             parameters=plan.parameters,
             accelerator=platform.fleet.accelerator,
         ),
+        compute=estimate_compute(work, plan.parameters),
+        memory=plan_memory(plan.stages, shape, facts.tasks) if shape is not None else (),
         engine=plan.engine,
         engine_reason=plan.engine_reason,
-        notes=plan.notes,
+        notes=(*plan.notes, note) if note else plan.notes,
     )
 
 

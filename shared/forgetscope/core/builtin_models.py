@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from forgetscope.core.identity import digest_of
+from forgetscope.core.model_shape import ModelShape
 from forgetscope.core.registry import Registry
 
 __all__ = ["BUILTIN_MODELS", "BuiltinInfo"]
@@ -13,8 +14,12 @@ class BuiltinInfo(NamedTuple):
 
     name: str
     version: int
-    parameters: int
+    shape: ModelShape
     summary: str
+
+    @property
+    def parameters(self) -> int:
+        return self.shape.parameters
 
     @property
     def fingerprint(self) -> str:
@@ -24,7 +29,7 @@ class BuiltinInfo(NamedTuple):
 TINY = BuiltinInfo(
     name="tiny",
     version=1,
-    parameters=475_776,
+    shape=ModelShape(475_776, 2, 128, 256, 4, 1152, tied=True),
     summary="Untrained Llama of 2 layers, with a tokenizer that reads any text.",
 )
 

@@ -3,21 +3,61 @@
 from collections.abc import Iterator, Mapping
 from itertools import permutations
 
+from forgetscope.core.steps import Chain, Steps, check_count
 from forgetscope.schema.errors import InvalidSpec, PlanTooLarge
 from forgetscope.schema.experiment import ChainGenerator, ExperimentSpec
 
 __all__ = ["chains_of", "check_size", "prefixes_of"]
 
 
-def chains_of(spec: ExperimentSpec, kinds: Mapping[str, str]) -> tuple[tuple[str, ...], ...]:
-    """The chains, written out. `kinds` maps each task id to safety or capability."""
-    if not isinstance(spec.chains, ChainGenerator):
-        return spec.chains
+def chains_of(
+    spec: ExperimentSpec, kinds: Mapping[str, str], steps: Steps
+) -> tuple[tuple[Chain, ...], tuple[Chain, ...]]:
+    """The chains, written out, and which of them were added because a mitigated one is compared
+    with them. `kinds` maps each task id to safety or capability.
+
+    Raises InvalidSpec, PlanTooLarge.
+    """
+    if isinstance(spec.chains, ChainGenerator):
+        asked = _generated(spec, spec.chains, kinds)
+    else:
+        asked = {f"/chains/{i}": chain for i, chain in enumerate(spec.chains)}
+    check_count(steps, list(asked.values()))
+    found = list(
+        dict.fromkeys(
+            one for where, chain in asked.items() for one in steps.written_out(chain, where)
+        )
+    )
+    plain = (steps.plain(chain) for chain in found)
+    added = [one for one in dict.fromkeys(plain) if one is not None and one not in set(found)]
+    # What is a beginning of an asked chain is trained anyway, and one of the added as well.
+    return (*added, *found), tuple(added)
+
+
+def _generated(
+    spec: ExperimentSpec, generator: ChainGenerator, kinds: Mapping[str, str]
+) -> dict[str, Chain]:
+    """Chains by where they come from."""
+    found: dict[str, Chain] = {}
+    for pair in _pairs(spec, generator, kinds):
+        roles = dict(zip(("first", "second"), pair, strict=True))
+        for i, pattern in enumerate(generator.patterns):
+            chain = []
+            for written in pattern:
+                role, colon, step = written.partition(":")
+                chain.append(f"{roles.get(role, role)}{colon}{step}")
+            found[f"/chains/patterns/{i} for {' → '.join(pair)}"] = tuple(chain)
+    return found
+
+
+def _pairs(
+    spec: ExperimentSpec, generator: ChainGenerator, kinds: Mapping[str, str]
+) -> list[Chain]:
     ids = [t.id for t in spec.tasks]
-    if spec.chains.generate == "all_ordered_pairs":
+    if generator.generate == "all_ordered_pairs":
         if len(ids) < 2:
             raise InvalidSpec("ordered pairs need at least two tasks", where="/chains")
-        return tuple(permutations(ids, 2))
+        return list(permutations(ids, 2))
     safety = [i for i in ids if kinds[i] == "safety"]
     capability = [i for i in ids if kinds[i] == "capability"]
     if not safety or not capability:
@@ -26,26 +66,28 @@ def chains_of(spec: ExperimentSpec, kinds: Mapping[str, str]) -> tuple[tuple[str
             f"capability {capability}",
             where="/chains",
         )
-    chains: list[tuple[str, ...]] = []
+    pairs: list[Chain] = []
     for s in safety:
         for c in capability:
-            if spec.chains.orders in ("both", "safety_first"):
-                chains.append((s, c))
-            if spec.chains.orders in ("both", "capability_first"):
-                chains.append((c, s))
-    return tuple(chains)
+            if generator.orders in ("both", "safety_first"):
+                pairs.append((s, c))
+            if generator.orders in ("both", "capability_first"):
+                pairs.append((c, s))
+    return pairs
 
 
-def prefixes_of(chain: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+def prefixes_of(chain: Chain) -> Iterator[Chain]:
     return (chain[: i + 1] for i in range(len(chain)))
 
 
-def check_size(spec: ExperimentSpec, chains: tuple[tuple[str, ...], ...], max_stages: int) -> None:
+def check_size(spec: ExperimentSpec, chains: tuple[Chain, ...], max_stages: int) -> None:
     """Count before building: an upper bound that ignores sharing would refuse what is small."""
     prefixes = len({p for chain in chains for p in prefixes_of(chain)})
     trained = prefixes * len(spec.seeds)
+    # A stage may need one of its own before it: the order of replayed examples, Fisher information.
+    beside = trained if spec.steps else 0
     # Evaluations, data sets, then base model, safety classifier, analysis and report.
-    count = trained + (trained + 1) * len(spec.tasks) + 2 * len(spec.tasks) + 4
+    count = beside + trained + (trained + 1) * len(spec.tasks) + 2 * len(spec.tasks) + 4
     count += len(spec.tasks) * (spec.evaluation.noise_floor is not None)
     if spec.curvature is not None:
         followed = len({p for chain in chains for p in prefixes_of(chain[:-1])})

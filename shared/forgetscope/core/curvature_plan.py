@@ -4,16 +4,17 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
+from forgetscope.core.steps import Steps, task_of
 from forgetscope.core.training import resolve_training
 from forgetscope.schema.base import JsonObject
 from forgetscope.schema.curvature import CurvatureSpec
 from forgetscope.schema.errors import InvalidSpec
 from forgetscope.schema.experiment import ExperimentSpec
 from forgetscope.schema.plan import StageLabel
+from forgetscope.schema.steps import MergeStep
 
 __all__ = [
     "CurvatureStage",
-    "curvature_note",
     "curvature_stages",
     "expected_products",
     "forgetting_places",
@@ -46,18 +47,19 @@ class CurvatureStage(NamedTuple):
 
     @property
     def task(self) -> str:
-        return self.chain[self.position - 1]
+        return str(task_of(self.chain[self.position - 1]))
 
 
 def forgetting_places(chains: Sequence[Chain]) -> Iterator[tuple[Chain, int]]:
-    """(chain, position from 1) of every stage that another one follows."""
+    """(chain, position from 1) of every training that another stage follows."""
     for chain in chains:
         for position in range(1, len(chain)):
-            yield chain, position
+            if task_of(chain[position - 1]) is not None:
+                yield chain, position
 
 
 def curvature_stages(
-    spec: ExperimentSpec, chains: Sequence[Chain], parameters: int | None
+    spec: ExperimentSpec, steps: Steps, chains: Sequence[Chain], parameters: int | None
 ) -> Iterator[CurvatureStage]:
     """Curvature once for each model that another stage follows, displacement for each place.
 
@@ -69,7 +71,7 @@ def curvature_stages(
     _check(spec, asked, chains)
     for seed in spec.seeds:
         for prefix in dict.fromkeys(chain[:at] for chain, at in forgetting_places(chains)):
-            training = _training(spec, prefix, len(prefix))
+            training = _training(spec, steps, prefix, len(prefix))
             subset = _subset(asked, [training])
             products = asked.subsets * expected_products(asked, parameters)
             yield CurvatureStage(
@@ -79,13 +81,13 @@ def curvature_stages(
                 seed,
                 asked.model_dump(mode="json", exclude={"parameters", "displacement", "path_nodes"})
                 | {"subset": subset, "max_length": training["max_length"]},
-                _label("curvature", prefix, prefix[-1], seed),
+                _label("curvature", prefix, str(task_of(prefix[-1])), seed),
                 asked.examples * _passes(subset, products, CHECK_GRADIENTS * asked.subsets),
             )
         if asked.displacement:
             for chain, at in forgetting_places(chains):
-                later = [_training(spec, chain, i) for i in range(at + 1, len(chain) + 1)]
-                own = _training(spec, chain, at)
+                later = [_training(spec, steps, chain, i) for i in range(at + 1, len(chain) + 1)]
+                own = _training(spec, steps, chain, at)
                 subset = _subset(asked, [own, *later])
                 # The whole and its groups: each example twice, were every one in one group.
                 products = 2 * (1 + asked.path_nodes) + CHECK_PRODUCTS
@@ -102,7 +104,7 @@ def curvature_stages(
                         "subset": subset,
                         "max_length": own["max_length"],
                     },
-                    _label("displacement", chain, chain[at - 1], seed, at),
+                    _label("displacement", chain, str(task_of(chain[at - 1])), seed, at),
                     asked.examples * _passes(subset, products, gradients),
                 )
 
@@ -125,44 +127,11 @@ def expected_products(asked: CurvatureSpec, parameters: int | None) -> int:
     return CHECK_PRODUCTS + min(steps, asked.max_iterations) + residuals + extra
 
 
-def curvature_note(
-    spec: ExperimentSpec, chains: Sequence[Chain], parameters: int | None
-) -> str | None:
-    """Memory, as far as it can be told before a stage starts; None where nothing is asked."""
-    if spec.curvature is None:
-        return None
-    if parameters is None:
-        return (
-            "Memory for curvature cannot be estimated: the size of the model is not known before "
-            "it is here. The stage states its estimate before it starts."
-        )
-    width = 4 if spec.curvature.dtype == "float32" else 2
-    adapted = spec.curvature.parameters == "trained" and all(
-        _training(spec, chain, at)["method"] == "lora" for chain, at in forgetting_places(chains)
-    )
-    weights = parameters * width
-    if adapted:
-        return (
-            f"Curvature needs {weights / 2**30:.1f} GiB for the weights and, for the LoRA factors "
-            "alone, little for vectors; activations come on top. The stage states its estimate "
-            "before it starts."
-        )
-    steps = min(lanczos_steps(parameters), spec.curvature.max_iterations)
-    vectors = parameters * (2 * 4 + 2 * width)
-    krylov = steps * parameters * 4
-    return (
-        f"Curvature of all weights needs at least {(weights + vectors) / 2**30:.1f} GiB for "
-        f"weights and vectors, and {krylov / 2**30:.1f} GiB for about {steps} Lanczos vectors (in "
-        "the host's memory where there is a GPU); activations come on top, and depend on the "
-        "model's shape. The stage states its estimate before it starts."
-    )
-
-
 def _check(spec: ExperimentSpec, asked: CurvatureSpec, chains: Sequence[Chain]) -> None:
     uses = {task.id: task for task in spec.tasks}
     wanted = asked.examples * asked.subsets
     for chain, at in forgetting_places(chains):
-        use = uses[chain[at - 1]]
+        use = uses[str(task_of(chain[at - 1]))]
         if wanted > use.train_examples:
             raise InvalidSpec(
                 f"curvature asks for {asked.subsets} × {asked.examples} examples of {use.id}, "
@@ -172,8 +141,15 @@ def _check(spec: ExperimentSpec, asked: CurvatureSpec, chains: Sequence[Chain]) 
             )
 
 
-def _training(spec: ExperimentSpec, chain: Chain, position: int) -> JsonObject:
-    return resolve_training(spec.training, chain[position - 1], position)
+def _training(spec: ExperimentSpec, steps: Steps, chain: Chain, position: int) -> JsonObject:
+    """A merge leaves whole weights, as full tuning does."""
+    element = chain[position - 1]
+    step = steps.step(element)
+    if isinstance(step, MergeStep):
+        return {"method": "full", "method_params": {}}
+    return resolve_training(
+        spec.training, str(task_of(element)), position, step.training if step else None
+    )
 
 
 def _subset(asked: CurvatureSpec, trainings: Sequence[JsonObject]) -> JsonObject:

@@ -3,22 +3,29 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-from forgetscope.schema.plan import Estimate, Queue, StageKind
+from forgetscope.schema.plan import Compute, Estimate, PlannedStage, Queue, StageKind
 
 __all__ = [
     "Done",
+    "Planned",
     "Rate",
     "Remaining",
     "assumed_rate",
+    "estimate_compute",
     "estimate_plan",
     "estimate_remaining",
     "rates_of",
     "seconds_for",
 ]
 
-# Before anything was measured: what two CPU cores, or one data-centre GPU at about a third of its
-# peak, do in dense bf16 or fp32 products. Said wherever it is used.
-ASSUMED_FLOPS = {"cpu": 2e10, "cuda": 3e14}
+# Before anything was measured: what two CPU cores do, and a GPU of the kind that the estimate of
+# GPU-hours names. Its peaks are those of NVIDIA's data sheet for the A100, dense products, float32
+# without TF32, which torch leaves off. The share of them that is reached is our assumption: PaLM
+# reached 46 % (Chowdhery et al. 2022, arXiv 2204.02311, table 3). Said wherever it is used.
+GPU = "A100"
+PEAK_FLOPS = {"float32": 19.5e12, "bfloat16": 312e12}
+UTILISATION = 0.4
+CPU_FLOPS = 2e10
 ASSUMED_SECONDS_PER_STAGE = 1.0
 
 
@@ -33,6 +40,18 @@ class Done(Protocol):
     def seconds(self) -> float: ...
     @property
     def tokens(self) -> int: ...
+
+
+class Planned(NamedTuple):
+    """A stage to run. `tokens` counts forward passes, backward ones as two."""
+
+    kind: StageKind
+    tokens: int
+    dtype: str = "float32"
+
+    @classmethod
+    def of(cls, stage: PlannedStage) -> "Planned":
+        return cls(stage.kind, stage.tokens, str(stage.params.get("dtype", "float32")))
 
 
 class Rate(NamedTuple):
@@ -67,35 +86,62 @@ def seconds_for(tokens: int, rate: Rate) -> float:
     return tokens * rate.seconds_per_token + rate.seconds_per_stage
 
 
-def assumed_rate(parameters: int, accelerator: str) -> Rate:
+def assumed_rate(parameters: int, accelerator: str, dtype: str) -> Rate:
     """A forward pass costs 2 FLOPs per parameter and token (Kaplan et al. 2020,
     arXiv 2001.08361, section 2.1)."""
-    return Rate(2 * parameters / ASSUMED_FLOPS[accelerator], ASSUMED_SECONDS_PER_STAGE)
+    return Rate(2 * parameters / _assumed_flops(accelerator, dtype), ASSUMED_SECONDS_PER_STAGE)
 
 
 def estimate_plan(
-    work: Sequence[tuple[StageKind, int]],
+    work: Sequence[Planned],
     measured: Mapping[str, Rate],
     *,
     parameters: int | None,
     accelerator: str,
 ) -> Estimate:
-    """Seconds for stages (kind, tokens) run one after another.
+    """Seconds for stages run one after another.
 
     Measured rates where this model has run before; else an assumed speed, which the basis names.
     None, with the reason, when the size of the model is not known either.
     """
-    unknown = {kind for kind, tokens in work if tokens > 0 and kind not in measured}
+    unknown = [w for w in work if w.tokens > 0 and w.kind not in measured]
     if unknown and parameters is None:
         return Estimate(seconds=None, basis="the size of the model is not known before it is here")
-    assumed = assumed_rate(parameters or 0, accelerator)
-    seconds = sum(seconds_for(tokens, measured.get(kind, assumed)) for kind, tokens in work)
-    basis = (
-        f"assumed {ASSUMED_FLOPS[accelerator]:g} FLOP/s, as this model has not run here yet"
-        if unknown
-        else "measured on earlier stages with this model"
+    seconds = sum(
+        seconds_for(
+            w.tokens, measured.get(w.kind) or assumed_rate(parameters or 0, accelerator, w.dtype)
+        )
+        for w in work
     )
+    basis = "measured on earlier stages with this model"
+    if unknown:
+        speeds = sorted({_assumed_flops(accelerator, w.dtype) for w in unknown})
+        named = " and ".join(f"{speed:g}" for speed in speeds)
+        basis = f"assumed {named} FLOP/s, as this model has not run here yet"
     return Estimate(seconds=round(seconds, 1), basis=f"{basis}; stages one after another")
+
+
+def estimate_compute(work: Iterable[Planned], parameters: int | None) -> Compute:
+    """FLOPs by count, and the hours that one GPU takes for them at an assumed speed.
+
+    Left out: attention's own products, which grow with the square of a sequence and matter beyond
+    some thousand tokens, loading, tokenizing and storing.
+    """
+    if parameters is None:
+        return Compute(flops=None, gpu_hours=None, basis="the size of the model is not known")
+    counted = [(2 * parameters * w.tokens, w.dtype) for w in work]
+    seconds = sum(flops / _assumed_flops("cuda", dtype) for flops, dtype in counted)
+    peaks = " and ".join(f"{peak / 1e12:g} TFLOP/s in {name}" for name, peak in PEAK_FLOPS.items())
+    return Compute(
+        flops=float(sum(flops for flops, _ in counted)),
+        gpu_hours=float(f"{seconds / 3600:.3g}"),
+        basis=f"2 FLOPs per parameter and token of a forward pass, a backward pass as two; one "
+        f"{GPU} at {UTILISATION:.0%} of its peak of {peaks}: assumed, not measured",
+    )
+
+
+def _assumed_flops(accelerator: str, dtype: str) -> float:
+    return CPU_FLOPS if accelerator == "cpu" else UTILISATION * PEAK_FLOPS[dtype]
 
 
 def estimate_remaining(

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
+from forgetscope.core.model_shape import ModelShape
 from forgetscope.schema.base import JsonObject
 from forgetscope.schema.example import Split
 
@@ -11,7 +12,8 @@ __all__ = ["Facts", "TaskFacts"]
 
 
 class TaskFacts(NamedTuple):
-    """What the planner must know of a task's data. `tokens_per_example` is an estimate.
+    """What the planner must know of a task's data. Numbers of tokens are estimates: a mean, and the
+    longest example with its answer, and answer, of both splits (0: not known).
 
     `name` and `params` are what the task is resolved to: a registered task is its definition.
     `examples` is the sha256 of the examples that each split gives, as they are written.
@@ -28,6 +30,8 @@ class TaskFacts(NamedTuple):
     judged: bool = False
     own_scores: str | None = None
     examples: Mapping[Split, str] = MappingProxyType({})
+    longest_tokens: int = 0
+    longest_answer_tokens: int = 0
 
 
 class Facts(NamedTuple):
@@ -42,3 +46,4 @@ class Facts(NamedTuple):
     engines: frozenset[str]
     max_stages: int
     judge_fingerprint: str | None = None
+    model_shape: ModelShape | None = None

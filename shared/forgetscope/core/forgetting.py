@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from forgetscope.core.steps import task_of
+
 __all__ = [
     "accuracy",
     "best_minus_last",
@@ -102,4 +104,5 @@ def order_effect(safety_first: Floats, capability_first: Floats) -> Floats:
 
 def forgetting_rows(chain: Sequence[str]) -> tuple[tuple[str, int], ...]:
     """(task, position from 1) of each training that something follows."""
-    return tuple((task, i) for i, task in enumerate(chain, start=1) if i < len(chain))
+    trained = ((task_of(element), i) for i, element in enumerate(chain, start=1))
+    return tuple((task, i) for task, i in trained if task is not None and i < len(chain))

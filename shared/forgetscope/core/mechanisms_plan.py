@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from forgetscope.core.curvature_plan import forgetting_places
 from forgetscope.core.facts import Facts
+from forgetscope.core.steps import task_of
 from forgetscope.schema.base import JsonObject
 from forgetscope.schema.experiment import ExperimentSpec
 from forgetscope.schema.plan import StageLabel
@@ -29,7 +30,7 @@ class DriftStage(NamedTuple):
 
     @property
     def task(self) -> str:
-        return self.chain[self.position - 1]
+        return str(task_of(self.chain[self.position - 1]))
 
 
 def drift_stages(
@@ -42,7 +43,7 @@ def drift_stages(
     uses = {use.id: use for use in spec.tasks}
     places = [(seed, *place) for seed in spec.seeds for place in forgetting_places(chains)]
     for i, (seed, chain, at) in enumerate(places):
-        task = chain[at - 1]
+        task = str(task_of(chain[at - 1]))
         its = facts.tasks[task]
         items = min(asked.items, uses[task].evaluation_examples or its.evaluation_examples)
         place = "" if len(chain) == 2 else f" from stage {at}"

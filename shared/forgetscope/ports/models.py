@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from forgetscope.core.model_shape import ModelShape
 from forgetscope.schema.experiment import ModelRef
 
 __all__ = ["ModelFacts", "Models"]
@@ -13,7 +14,8 @@ class ModelFacts(NamedTuple):
 
     `parameters` and `head_size` (of attention) are None where they cannot be known before
     download, with the reason in `note`. `labels` are those of a text classification model, None
-    for any other and where they cannot be known before download.
+    for any other and where they cannot be known before download. `shape` is None for a model whose
+    configuration does not tell it.
     """
 
     fingerprint: str
@@ -21,6 +23,7 @@ class ModelFacts(NamedTuple):
     note: str | None = None
     head_size: int | None = None
     labels: tuple[str, ...] | None = None
+    shape: ModelShape | None = None
 
 
 class Models(Protocol):
@@ -31,6 +34,10 @@ class Models(Protocol):
 
         Raises UnknownName, PathNotAllowed, UnsafeWeights, AdapterMismatch.
         """
+
+    def published(self, ref: ModelRef) -> ModelFacts | None:
+        """What is published of a model whose files are not at hand: for planning, not for running.
+        None where nothing is."""
 
     def materialise(self, ref: ModelRef, folder: Path) -> None:
         """Put the files of a hub, local or S3 model into `folder` (an adapter into its

@@ -8,6 +8,8 @@ from forgetscope.schema.base import Slug, Text, Value
 from forgetscope.schema.curvature import CurvatureSpec
 from forgetscope.schema.mechanisms import MechanismsSpec
 from forgetscope.schema.noise import NoiseSpec
+from forgetscope.schema.steps import Step, WrittenElement
+from forgetscope.schema.training import Choice, StageOverride, TrainingSpec, TrainingValues
 
 __all__ = [
     "AnalysisSpec",
@@ -30,17 +32,6 @@ __all__ = [
     "TrainingSpec",
     "TrainingValues",
 ]
-
-
-class Choice(Value):
-    """A component of the catalogue with its parameters."""
-
-    name: Slug
-    params: dict[str, JsonValue] = {}
-
-
-def _choice_from_name(value: object) -> object:
-    return {"name": value} if isinstance(value, str) else value
 
 
 def _task_from_name(value: object) -> object:
@@ -146,6 +137,10 @@ TaskEntry = Annotated[
 """A task of a list: a use, or just its name."""
 
 
+Chain = Annotated[tuple[WrittenElement, ...], Field(min_length=1, max_length=16)]
+Pattern = Chain
+
+
 class ChainGenerator(Value):
     """Chains by rule instead of by list."""
 
@@ -153,51 +148,13 @@ class ChainGenerator(Value):
     orders: Literal["both", "safety_first", "capability_first"] = Field(
         default="both", description="for safety_capability_pairs"
     )
-
-
-class TrainingValues(Value):
-    """Values of one training stage. A field left out keeps the value from further out."""
-
-    method: Annotated[
-        Choice | None,
-        BeforeValidator(_choice_from_name, json_schema_input_type=Slug | Choice | None),
-    ] = None
-    learning_rate: float | None = Field(default=None, gt=0, le=10)
-    batch_size: int | None = Field(default=None, ge=1, le=65536)
-    micro_batch_size: int | None = Field(default=None, ge=1, le=65536)
-    epochs: float | None = Field(default=None, gt=0, le=1000)
-    weight_decay: float | None = Field(default=None, ge=0, le=10)
-    warmup_ratio: float | None = Field(default=None, ge=0, le=1)
-    max_grad_norm: float | None = Field(default=None, gt=0)
-    max_length: int | None = Field(default=None, ge=8, le=1_048_576)
-    batching: Literal["length_grouped", "packed"] | None = None
-    dtype: Literal["float32", "bfloat16"] | None = None
-    attention: Literal["sdpa", "eager"] | None = None
-    gradient_checkpointing: bool | None = None
-
-
-class StageOverride(Value):
-    """Other values for the stages of one task, or at one position of the chain (from 1)."""
-
-    task: Slug | None = None
-    position: int | None = Field(default=None, ge=1)
-    values: TrainingValues
-
-    @model_validator(mode="after")
-    def _selects_something(self) -> "StageOverride":
-        if self.task is None and self.position is None:
-            raise ValueError("an override needs a task, a position, or both")
-        return self
-
-
-class TrainingSpec(TrainingValues):
-    """How every stage is trained, unless an override says otherwise.
-
-    Defaults are those of METHOD.md section 3 (learning rate 1e-5 for full tuning and 1e-4 for
-    LoRA, batch 32, 3 epochs, no weight decay).
-    """
-
-    overrides: tuple[StageOverride, ...] = Field(default=(), max_length=256)
+    patterns: tuple[Pattern, ...] = Field(
+        default=(("first", "second"),),
+        min_length=1,
+        max_length=64,
+        description="what each pair becomes: `first` and `second` are its tasks, also as "
+        "first:step; others are steps",
+    )
 
 
 class EvaluationSpec(Value):
@@ -246,9 +203,6 @@ class AnalysisSpec(Value):
     )
 
 
-Chain = Annotated[tuple[Slug, ...], Field(min_length=1, max_length=16)]
-
-
 class ExperimentSpec(Value):
     """One base model, some tasks, chains over them, seeds: what to train, score and compare."""
 
@@ -256,6 +210,9 @@ class ExperimentSpec(Value):
     model: ModelRef = BuiltinModel()
     tasks: tuple[TaskEntry, ...] = Field(min_length=1, max_length=64)
     chains: Annotated[tuple[Chain, ...], Field(json_schema_extra={"minItems": 1})] | ChainGenerator
+    steps: dict[Slug, Step] = Field(
+        default={}, max_length=64, description="stages that are more than plain training"
+    )
     training: TrainingSpec = TrainingSpec()
     seeds: tuple[Annotated[int, Field(ge=0, lt=2**31)], ...] = Field(
         default=(0,), min_length=1, max_length=100
@@ -274,10 +231,6 @@ class ExperimentSpec(Value):
             if not self.chains:
                 raise ValueError("chains: at least one chain is needed")
             _refuse_twins("chains", [" → ".join(c) for c in self.chains])
-            for chain in self.chains:
-                for task in chain:
-                    if task not in ids:
-                        raise ValueError(f"chains: {task!r} is not among the tasks {ids}")
         for override in self.training.overrides:
             if override.task is not None and override.task not in ids:
                 raise ValueError(

@@ -6,13 +6,26 @@ from pydantic import Field
 
 from forgetscope.schema.base import JsonObject, StageKey, Value
 
-__all__ = ["Estimate", "Plan", "PlanView", "PlannedStage", "Queue", "StageKind", "StageLabel"]
+__all__ = [
+    "Compute",
+    "Estimate",
+    "Plan",
+    "PlanView",
+    "PlannedStage",
+    "Queue",
+    "StageKind",
+    "StageLabel",
+    "StageMemory",
+]
 
 StageKind = Literal[
     "prepare_model",
     "prepare_data",
     "prepare_judge",
     "train",
+    "merge",
+    "select",
+    "fisher",
     "evaluate",
     "noise_floor",
     "curvature",
@@ -51,6 +64,33 @@ class PlannedStage(Value):
     tokens: int = Field(ge=0)
 
 
+class StageMemory(Value):
+    """Estimated memory, in GiB (2^30 bytes), of the stage of its kind that needs most.
+
+    `total` is the peak: not every part stands at its highest at the same time. Where there is a GPU
+    the Krylov space stays on the host, and `total` less `krylov` is what the device needs.
+    """
+
+    kind: Literal["train", "curvature", "displacement"]
+    stage: str = Field(description="its title")
+    way: Literal["full", "lora", "exact", "layered", "finite_differences"] = Field(
+        description="tuning method, or how Hessian-vector products are made"
+    )
+    use: Literal["asked for", "where memory is short", "for comparison"]
+    over: str = Field(description="the parameters that are trained or differentiated")
+    parameters: int = Field(ge=1, description="how many these are")
+    dtype: Literal["float32", "bfloat16"]
+    rows: int = Field(ge=1, description="of a micro-batch")
+    sequence: int = Field(ge=1, description="tokens of a row, from the longest example's letters")
+    weights: float = Field(ge=0)
+    gradients: float = Field(ge=0)
+    optimiser: float = Field(ge=0)
+    tangents: float = Field(ge=0, description="vectors and their products")
+    activations: float = Field(ge=0)
+    krylov: float = Field(ge=0, description="basis vectors")
+    total: float = Field(ge=0)
+
+
 class Plan(Value):
     """Stages in an order in which every input stands before its users."""
 
@@ -69,6 +109,14 @@ class Estimate(Value):
     basis: str
 
 
+class Compute(Value):
+    """Work of the stages to run, by count; both null where the size of the model is not known."""
+
+    flops: float | None
+    gpu_hours: float | None
+    basis: str
+
+
 class PlanView(Value):
     """Answer to a dry run."""
 
@@ -81,6 +129,10 @@ class PlanView(Value):
     by_kind: dict[str, int]
     tokens: int = Field(description="estimated tokens through the model, for stages to run")
     time: Estimate
+    compute: Compute
+    memory: tuple[StageMemory, ...] = Field(
+        default=(), description="empty, with a note that says why, where it cannot be estimated"
+    )
     engine: str
     engine_reason: str
     notes: tuple[str, ...] = ()

@@ -11,9 +11,10 @@ from curvature_models import batches, generator, items, one_thread, peak_bytes, 
 from tiny_llama import tiny_model
 from transformers import GPT2Config, GPT2LMHeadModel
 
+from forgetscope.core.memory import Method, estimate_memory
+from forgetscope.core.model_shape import shape_of
 from forgetscope.modeling.batches import Item
 from forgetscope.modeling.curvature.layered import layered_operator
-from forgetscope.modeling.curvature.memory import Method, estimate_memory, shape_of
 from forgetscope.modeling.curvature.objective import answer_objective, prepared
 from forgetscope.modeling.curvature.operators import gaussian
 from forgetscope.modeling.curvature.products import difference_product, exact_operator
@@ -56,7 +57,7 @@ def test_the_estimated_memory_is_near_the_measured_one(dtype: str, adapter: bool
     parameters = select_parameters(model)
     selected = sum(p.numel() for p in parameters.values())
     everything = list(model.parameters())
-    shape = shape_of(model.config, sum(p.numel() for p in everything))
+    shape = shape_of(model.config.to_dict(), sum(p.numel() for p in everything))
     data = batches(sequences(128))
     with one_thread(), prepared(model, parameters):
         objective = answer_objective(model, data, parameters)

@@ -16,10 +16,11 @@ from transformers.pytorch_utils import Conv1D
 
 from forgetscope.app.examples_file import read_examples
 from forgetscope.core.identity import digest_of
+from forgetscope.core.memory import PRODUCT_SHARE, Memory, estimate_memory
+from forgetscope.core.model_shape import shape_of
 from forgetscope.modeling.answers import check_head
 from forgetscope.modeling.batches import Batch, Item, collate, encode_examples
 from forgetscope.modeling.curvature.layered import layered_operator
-from forgetscope.modeling.curvature.memory import Memory, estimate_memory, shape_of
 from forgetscope.modeling.curvature.objective import Objective, answer_objective, widened
 from forgetscope.modeling.curvature.operators import Operator, gaussian
 from forgetscope.modeling.curvature.products import (
@@ -59,8 +60,6 @@ __all__ = [
 ]
 
 Model: TypeAlias = PreTrainedModel | PeftModel
-_SHARE = 8
-"""A product keeps what four passes leave behind: a micro-batch is an eighth of a forward pass's."""
 _ROOM = 0.8
 _NOT_INVARIANT = (
     "The Hessian over LoRA factors changes when (A, B) becomes (cA, B/c), which leaves the model "
@@ -155,7 +154,7 @@ def batches_of(items: Sequence[Item], batch_tokens: int, device: str) -> list[Ba
     batches: list[Batch] = []
     rows: list[list[Item]] = []
     for item in sorted(items, key=lambda i: -len(i.ids)):
-        if rows and (len(rows) + 1) * len(rows[0][0].ids) > max(1, batch_tokens // _SHARE):
+        if rows and (len(rows) + 1) * len(rows[0][0].ids) > max(1, batch_tokens // PRODUCT_SHARE):
             batches.append(collate(rows, device))
             rows = []
         rows.append([item])
@@ -179,7 +178,7 @@ def decide(target: Target, data: Data, product: str, *, batch_tokens: int, kept:
 
     def estimate(method: Any) -> Memory:
         return estimate_memory(
-            shape_of(bare.config, sum(p.numel() for p in bare.parameters())),
+            shape_of(bare.config.to_dict(), sum(p.numel() for p in bare.parameters())),
             method,
             selected=target.subset.parameters,
             dtype=str(first.dtype).removeprefix("torch."),

@@ -5,12 +5,15 @@ from typing import Literal
 from pydantic import JsonValue
 
 from forgetscope.schema.base import Value
+from forgetscope.schema.steps import MonitorSpec
 
 __all__ = ["TrainParams"]
 
 
 class TrainParams(Value):
-    """`Work.params` of a train stage. `batch_size` counts examples of one optimiser step."""
+    """`Work.params` of a train stage. `batch_size` counts examples of one optimiser step; `take` and
+    `replay_take` are how many of the first examples of the inputs `data` and `replay` are used (all
+    when None)."""
 
     method: str
     method_params: dict[str, JsonValue]
@@ -27,3 +30,9 @@ class TrainParams(Value):
     attention: Literal["sdpa", "eager"]
     gradient_checkpointing: bool
     seed: int
+    steps: int | None = None
+    mitigation: str | None = None
+    mitigation_params: dict[str, JsonValue] = {}
+    take: int | None = None
+    replay_take: int | None = None
+    monitor: MonitorSpec | None = None

@@ -10,23 +10,27 @@ and optimiser state stay float32.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import torch
 from peft import PeftModel
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from forgetscope.core.training import step_count
 from forgetscope.modeling.answers import AnswerLoss, check_head, check_packing
-from forgetscope.modeling.batches import Item, collate
+from forgetscope.modeling.batches import Batch, Item, collate
 from forgetscope.modeling.determinism import seed_torch
 from forgetscope.ports.stage import StageIO
 from forgetscope.schema.errors import TrainingDiverged
 from forgetscope.trainer.batches import examples_of_step, micro_batches
 from forgetscope.trainer.distributed import Processes, clip_gradients
+from forgetscope.trainer.mitigations import Mitigation
 from forgetscope.trainer.params import TrainParams
 from forgetscope.trainer.resume import Step, restore_point, save_point
-from forgetscope.trainer.schedule import linear_decay, step_count, warmup_steps
+from forgetscope.trainer.schedule import linear_decay, warmup_steps
+from forgetscope.trainer.watching import Watch
 
 __all__ = ["train"]
 
@@ -43,10 +47,13 @@ def train(
     seed: int,
     clock: Callable[[], float],
     processes: Processes,
+    begin: Callable[[Mapping[str, Tensor]], Mitigation],
+    begin_watch: Callable[[Mapping[str, Tensor]], Watch | None],
 ) -> list[Step]:
     """Train `model` in place and return its steps, those before an interruption included.
 
     `clock` gives seconds; it decides when a point to resume from is written, and no result.
+    `begin` and `begin_watch` get the trained parameters by name, before any of them has moved.
     Raises InvalidInput for a model that the recipe cannot train, TrainingDiverged.
     """
     device = io.machine.device
@@ -63,14 +70,17 @@ def train(
     optimiser = _adamw(loss_of, params)
     trained = {name: p for name, p in loss_of.named_parameters() if p.requires_grad}
     resumable = processes.size == 1
+    mitigation, watch = begin(trained), begin_watch(trained)
     seed_torch(seed, DROPOUT_STREAM)
 
     steps: list[Step] = []
     point = io.resume() if resumable else None
     if point is not None:
         steps = restore_point(point, trained, optimiser)
+        if watch is not None:
+            watch.restore(point)
 
-    total = step_count(len(items), params.batch_size, params.epochs)
+    total = params.steps or step_count(len(items), params.batch_size, params.epochs)
     warmup = warmup_steps(total, params.warmup_ratio)
     saved_at = clock()
     for step in range(len(steps), total):
@@ -80,17 +90,13 @@ def train(
         answer_tokens = sum(item.answer_tokens for item in chosen)
         parts = micro_batches(lengths, params.micro_batch_size, params.batching, params.max_length)
 
-        loss_sum = torch.zeros((), device=device, dtype=torch.float64)
-        for rows, weight in processes.share(parts):
-            batch = collate([[chosen[i] for i in row] for row in rows], device)
-            with torch.autocast(
-                torch.device(device).type, torch.bfloat16, enabled=params.dtype == "bfloat16"
-            ):
-                summed: Tensor = loss_of(*batch) * weight
-            # Several processes average their gradients; the factor makes that a sum.
-            torch.autograd.backward(summed * (processes.size / answer_tokens))
-            loss_sum += summed.detach()
-        loss = processes.total(loss_sum) / answer_tokens
+        batches = [
+            (collate([[chosen[i] for i in row] for row in rows], device), weight)
+            for rows, weight in processes.share(parts)
+        ]
+        loss = mitigation(
+            partial(_backward, loss_of, batches, answer_tokens, processes, params.dtype)
+        )
         norm = clip_gradients(trained.values(), params.max_grad_norm)
         _require_finite(step, loss, norm)
 
@@ -105,11 +111,39 @@ def train(
         if processes.rank == 0:
             speed = {"tokens_per_second": sum(lengths) / (now - began_at)} if now > began_at else {}
             io.progress(step + 1, total, "step", loss=loss, learning_rate=rate, **speed)
+        if _watched(watch, step + 1):
+            break
         if resumable and step + 1 < total and now - saved_at >= io.machine.resume_seconds:
             save_point(io.scratch / "resume", trained, optimiser, steps)
+            if watch is not None:
+                watch.save(io.scratch / "resume")
             io.save_resume(io.scratch / "resume")
             saved_at = clock()
     return steps
+
+
+def _backward(
+    loss_of: AnswerLoss,
+    batches: Sequence[tuple[Batch, float]],
+    answer_tokens: int,
+    processes: Processes,
+    dtype: str,
+) -> float:
+    """Sum the gradient of a step into the parameters; returns the loss per answer token."""
+    device = batches[0][0].input_ids.device
+    loss_sum = torch.zeros((), device=device, dtype=torch.float64)
+    for batch, weight in batches:
+        with torch.autocast(device.type, torch.bfloat16, enabled=dtype == "bfloat16"):
+            summed: Tensor = loss_of(*batch) * weight
+        # Several processes average their gradients; the factor makes that a sum.
+        torch.autograd.backward(summed * (processes.size / answer_tokens))
+        loss_sum += summed.detach()
+    return processes.total(loss_sum) / answer_tokens
+
+
+def _watched(watch: Watch | None, step: int) -> bool:
+    """Whether a look after `step` steps ends the training."""
+    return watch is not None and step % watch.every == 0 and watch.look(step) != "go on"
 
 
 def _adamw(model: nn.Module, params: TrainParams) -> torch.optim.AdamW:

@@ -1,13 +1,8 @@
-"""How many steps, and the learning rate of each. Pure."""
+"""The learning rate of each step. Pure."""
 
 import math
 
-__all__ = ["linear_decay", "step_count", "warmup_steps"]
-
-
-def step_count(examples: int, batch_size: int, epochs: float) -> int:
-    """Optimiser steps of `epochs` passes (may be fractional: 0.5 is half of the first pass)."""
-    return max(1, math.ceil(epochs * math.ceil(examples / batch_size)))
+__all__ = ["linear_decay", "warmup_steps"]
 
 
 def warmup_steps(total: int, ratio: float) -> int:

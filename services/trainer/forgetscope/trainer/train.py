@@ -1,10 +1,11 @@
 """The stage `train`: one task of a chain, on top of the stage before."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from forgetscope.app.examples_file import EXAMPLES, read_examples
 from forgetscope.modeling.batches import encode_examples
@@ -16,8 +17,11 @@ from forgetscope.schema.errors import InvalidInput, UnknownName
 from forgetscope.schema.example import Example
 from forgetscope.trainer.distributed import ALONE, Place, processes
 from forgetscope.trainer.methods import METHODS, Source
+from forgetscope.trainer.mitigations import MITIGATIONS, Anchor, Mitigation, Scene, begin_plain
+from forgetscope.trainer.monitor import begin_monitor
 from forgetscope.trainer.params import TrainParams
 from forgetscope.trainer.recipe import train
+from forgetscope.trainer.watching import Watch
 
 __all__ = ["run_train"]
 
@@ -25,8 +29,10 @@ __all__ = ["run_train"]
 def run_train(
     work: Work, io: StageIO, *, clock: Callable[[], float], place: Place = ALONE
 ) -> JsonObject:
-    """Inputs: base, data, and parent from the second stage on. Output: see `trainer.methods`, and
-    `losses.jsonl`. Raises as `recipe.train` and the methods do."""
+    """Inputs: base, data, and parent from the second stage on; replay, whose first examples are
+    added to the data; watched and reference for a monitor; anchor-N and fisher-N. Output: see
+    `trainer.methods`, `losses.jsonl`, and what the monitor saw. Raises as `recipe.train`, the
+    methods and the mitigations do."""
     params = TrainParams.model_validate(work.params)
     method = METHODS.get(params.method)
     if method is None:
@@ -36,7 +42,7 @@ def run_train(
     with deterministic(io.machine.device, threads=io.machine.threads, seed=work.seed):
         tokenizer = load_tokenizer(source.base)
         items = encode_examples(
-            _examples(io.input("data")),
+            _examples(work, params, io),
             TokenizerEncoder(tokenizer),
             eos=tokenizer.eos_token_id,
             max_length=params.max_length,
@@ -45,7 +51,24 @@ def run_train(
         trainable = sum(p.numel() for p in tuning.model.parameters() if p.requires_grad)
         layers = getattr(tuning.model, "_no_split_modules", None) or ()
         group = processes(place, io.machine.device, layers)
-        steps = train(tuning.model, items, params, io, seed=work.seed, clock=clock, processes=group)
+        watches: list[Watch] = []
+
+        def begin_watch(trained: Mapping[str, Tensor]) -> Watch | None:
+            if params.monitor is not None:
+                watches.append(begin_monitor(params, work, io, source, tuning.model, trained))
+            return watches[0] if watches else None
+
+        steps = train(
+            tuning.model,
+            items,
+            params,
+            io,
+            seed=work.seed,
+            clock=clock,
+            processes=group,
+            begin=lambda trained: _mitigation(params, work, io, trained),
+            begin_watch=begin_watch,
+        )
         gathered = group.gather(tuning.model)
         group.close()
         if group.rank == 0:
@@ -57,6 +80,7 @@ def run_train(
             tuning.save(io.output)
             lines = [json.dumps(step._asdict()) + "\n" for step in steps]
             (io.output / "losses.jsonl").write_text("".join(lines), encoding="utf-8")
+        watched = watches[0].finish(io.output) if watches else {}
     return {
         "form": tuning.form,
         "steps": len(steps),
@@ -65,11 +89,43 @@ def run_train(
         "first_loss": steps[0].loss,
         "last_loss": steps[-1].loss,
         "trainable_parameters": trainable,
+        **watched,
     }
 
 
-def _examples(folder: Path) -> list[Example]:
-    examples = read_examples(folder)
+def _examples(work: Work, params: TrainParams, io: StageIO) -> list[Example]:
+    examples = _first(io.input("data"), params.take)
+    if "replay" in work.inputs:
+        examples += _first(io.input("replay"), params.replay_take)
     if not examples:
         raise InvalidInput("there is no example to train on", where=EXAMPLES)
     return examples
+
+
+def _first(folder: Path, n: int | None) -> list[Example]:
+    examples = read_examples(folder)
+    if n is not None and n > len(examples):
+        raise InvalidInput(f"{n} examples asked, but there are {len(examples)}", where=EXAMPLES)
+    return examples[:n]
+
+
+def _mitigation(
+    params: TrainParams, work: Work, io: StageIO, trained: Mapping[str, Tensor]
+) -> Mitigation:
+    """Raises InvalidInput in a sharded run, whose parameters are not in one piece."""
+    if params.mitigation is None:
+        return begin_plain(Scene(trained, ()), {})
+    if io.machine.processes > 1:
+        raise InvalidInput(
+            f"{params.mitigation} works in one process only",
+            where="/training/mitigation",
+            hint="Unset FORGETSCOPE_TRAIN_PROCESSES on this worker.",
+        )
+    anchors = [
+        Anchor(io.input(f"anchor-{i}"), io.input(f"fisher-{i}"))
+        for i in range(sum(role.startswith("anchor-") for role in work.inputs))
+    ]
+    begin = MITIGATIONS.get(params.mitigation)
+    if begin is None:
+        raise UnknownName(f"there is no mitigation {params.mitigation!r}", where="mitigation")
+    return begin(Scene(trained, anchors), params.mitigation_params)

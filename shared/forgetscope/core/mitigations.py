@@ -1,0 +1,138 @@
+"""The catalogues of mitigations and of ways to choose replayed examples. How they work is the
+trainer's.
+
+A new mitigation is one entry here and one module in `forgetscope.trainer.mitigations`; a new
+selection one entry here and one function in `forgetscope.trainer.selections`.
+"""
+
+from typing import NamedTuple
+
+from pydantic import Field, JsonValue, ValidationError
+
+from forgetscope.core.registry import Registry
+from forgetscope.schema.base import JsonObject, Value
+from forgetscope.schema.errors import InvalidSpec
+
+__all__ = [
+    "MITIGATIONS",
+    "SELECTIONS",
+    "EwcParams",
+    "GradientSimilarityParams",
+    "GroupBalancedParams",
+    "L2SpParams",
+    "Mitigation",
+    "SamParams",
+    "Selection",
+    "UniformParams",
+    "WorstGroupParams",
+    "resolve_component",
+]
+
+
+class L2SpParams(Value):
+    """½·strength·‖θ − θ_start‖² is added to the loss (Li et al. 2018, arXiv 1802.01483, eq. 2)."""
+
+    strength: float = Field(default=0.01, ge=0, le=1e6)
+
+
+class EwcParams(Value):
+    """½·strength·Σ_i F_i (θ_i − θ*_i)² is added to the loss, for each earlier training of the chain
+    (Kirkpatrick et al. 2017, arXiv 1612.00796, eq. 3; F is the diagonal Fisher information)."""
+
+    strength: float = Field(default=100.0, ge=0, le=1e12)
+    examples: int = Field(
+        default=256, ge=1, le=1_000_000, description="at most; of the earlier task"
+    )
+
+
+class SamParams(Value):
+    """The gradient is taken at θ + radius·g/‖g‖ (Foret et al. 2021, arXiv 2010.01412, eq. 2)."""
+
+    radius: float = Field(default=0.05, ge=0, le=100, description="the paper's default")
+
+
+class UniformParams(Value):
+    """The first examples in the order of the task's sample, so that shares are nested."""
+
+
+class GroupBalancedParams(Value):
+    """Groups take turns."""
+
+
+class WorstGroupParams(Value):
+    """Groups take turns as often as their loss on the training examples rose: see the trainer."""
+
+
+class GradientSimilarityParams(Value):
+    """Examples whose gradient points to where the forgotten loss falls come first."""
+
+
+class Mitigation(NamedTuple):
+    """A change of the training. `anchored`: needs the earlier trainings' weights and Fisher
+    information, and the same kind of parameters in all of them. `passes`: work of a step over that
+    of a plain one."""
+
+    name: str
+    summary: str
+    params: type[Value]
+    anchored: bool
+    passes: float
+
+
+class Selection(NamedTuple):
+    """An order of a task's examples, of which replay takes the first. `compares`: it looks at the
+    model before and after the forgetting."""
+
+    name: str
+    summary: str
+    params: type[Value]
+    compares: bool
+
+
+MITIGATIONS: Registry[Mitigation] = Registry(
+    "mitigation",
+    [
+        (m.name, m)
+        for m in (
+            Mitigation("l2_sp", "Stay close to where the stage began.", L2SpParams, False, 1),
+            Mitigation(
+                "ewc", "Stay close where earlier tasks need it (Fisher).", EwcParams, True, 1
+            ),
+            Mitigation("sam", "Seek flat minima: sharpness-aware training.", SamParams, False, 2),
+        )
+    ],
+)
+
+SELECTIONS: Registry[Selection] = Registry(
+    "selection",
+    [
+        (s.name, s)
+        for s in (
+            Selection("uniform", "As the task's sample is ordered.", UniformParams, False),
+            Selection("group_balanced", "Groups take turns.", GroupBalancedParams, False),
+            Selection(
+                "worst_group", "Most from the groups that lost most.", WorstGroupParams, True
+            ),
+            Selection(
+                "gradient_similarity",
+                "Those whose gradients undo most of the loss.",
+                GradientSimilarityParams,
+                True,
+            ),
+        )
+    ],
+)
+
+
+def resolve_component(
+    what: str, params_type: type[Value], name: str, params: JsonValue, where: str
+) -> JsonObject:
+    """Check the parameters of a component and fill in the defaults. Raises InvalidSpec."""
+    try:
+        return params_type.model_validate(params).model_dump(mode="json")
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise InvalidSpec(
+            f"parameters of the {what} {name!r}: {first['msg']}",
+            where="/".join([where, "params", *map(str, first["loc"])]),
+        ) from error
