@@ -142,18 +142,3 @@ def test_the_steps_are_those_after_which_the_solver_is_content() -> None:
     assert lanczos_steps(6_740_000_000) == 31
     assert lanczos_steps(3) == 3
     assert expected_products(CurvatureSpec(max_iterations=5), 10**6) == 3 + 5 + 2
-
-
-def test_the_plan_says_what_is_known_of_memory() -> None:
-    (note,) = plan().notes
-    assert "at least 0.0 GiB" in note
-    unknown = build_plan(
-        ExperimentSpec.model_validate({"tasks": ["s1", "c1", "c2"], "curvature": {}} | PAIRS),
-        facts(model_parameters=None),
-    )
-    assert "cannot be estimated" in unknown.notes[0]
-    large = build_plan(
-        ExperimentSpec.model_validate({"tasks": ["s1", "c1", "c2"], "curvature": {}} | PAIRS),
-        facts(model_parameters=7 * 10**9),
-    )
-    assert "at least 130.4 GiB" in large.notes[0]

@@ -1,6 +1,10 @@
+import pytest
+
 from forgetscope.core.estimate import (
+    Planned,
     Rate,
     Remaining,
+    estimate_compute,
     estimate_plan,
     estimate_remaining,
     rates_of,
@@ -44,7 +48,7 @@ def test_rates_of_this_experiment_are_preferred() -> None:
 
 
 def test_a_plan_is_estimated_from_measured_rates_of_the_model() -> None:
-    work = [("train", 100), ("analyse", 0)]
+    work = [Planned("train", 100), Planned("analyse", 0)]
     rates = {"train": Rate(seconds_per_token=0.1), "analyse": Rate(seconds_per_stage=2.0)}
     estimate = estimate_plan(work, rates, parameters=1, accelerator="cpu")
     assert estimate.seconds == 12.0
@@ -52,10 +56,37 @@ def test_a_plan_is_estimated_from_measured_rates_of_the_model() -> None:
 
 
 def test_an_unknown_speed_is_assumed_and_said() -> None:
-    estimate = estimate_plan([("train", 10**6)], {}, parameters=10**6, accelerator="cpu")
+    estimate = estimate_plan([Planned("train", 10**6)], {}, parameters=10**6, accelerator="cpu")
     assert estimate.seconds == 2e12 / 2e10 + 1
     assert "assumed 2e+10 FLOP/s" in estimate.basis
 
 
 def test_a_plan_for_a_model_of_unknown_size_has_no_estimate() -> None:
-    assert estimate_plan([("train", 10)], {}, parameters=None, accelerator="cpu").seconds is None
+    assert (
+        estimate_plan([Planned("train", 10)], {}, parameters=None, accelerator="cpu").seconds
+        is None
+    )
+
+
+def test_an_assumed_gpu_is_slower_in_float32_than_in_bfloat16() -> None:
+    def seconds(dtype: str) -> float | None:
+        work = [Planned("train", 10**9, dtype)]
+        return estimate_plan(work, {}, parameters=10**6, accelerator="cuda").seconds
+
+    assert seconds("float32") == pytest.approx(2e15 / (0.4 * 19.5e12) + 1, abs=0.1)
+    assert seconds("bfloat16") == pytest.approx(2e15 / (0.4 * 312e12) + 1, abs=0.1)
+
+
+def test_gpu_hours_follow_from_flops_and_a_speed_that_is_named() -> None:
+    work = [Planned("train", 3 * 10**9, "bfloat16"), Planned("evaluate", 10**9)]
+    found = estimate_compute(work, 7 * 10**9)
+    assert found.flops == 14e9 * 4e9
+    hours = (14e9 * 3e9 / (0.4 * 312e12) + 14e9 * 1e9 / (0.4 * 19.5e12)) / 3600
+    assert found.gpu_hours == pytest.approx(hours, rel=0.01)
+    assert "A100 at 40%" in found.basis
+    assert "assumed" in found.basis
+
+
+def test_a_model_of_unknown_size_has_no_gpu_hours() -> None:
+    found = estimate_compute([Planned("train", 1)], None)
+    assert found.flops is found.gpu_hours is None

@@ -161,6 +161,14 @@ PLAN_EXAMPLE: dict[str, Any] = {
     },
     "tokens": 1200000,
     "time": {"seconds": 90.0, "basis": "measured on earlier stages of this installation"},
+    "compute": {
+        "flops": 1.1e12,
+        "gpu_hours": 3.9e-05,
+        "basis": "2 FLOPs per parameter and token of a forward pass, a backward pass as two; one "
+        "A100 at 40% of its peak of 19.5 TFLOP/s in float32 and 312 TFLOP/s in bfloat16: assumed, "
+        "not measured",
+    },
+    "memory": [],
     "engine": "transformers",
     "engine_reason": "transformers, because vLLM is not installed with the evaluators.",
     "notes": [],

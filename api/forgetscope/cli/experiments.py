@@ -9,6 +9,7 @@ import typer
 
 from forgetscope.cli import tables
 from forgetscope.cli.files import read_object, with_task_files, write_text
+from forgetscope.cli.tables_memory import memory_table
 from forgetscope.cli.talk import (
     DEFAULT_URL,
     EXIT_FAILED,
@@ -60,7 +61,7 @@ def submit(
 
 
 def plan(file: SpecFile, as_json: AsJson = False, url: Url = DEFAULT_URL) -> None:
-    """Show what submitting would run, how much of it is done already, and the expected time.
+    """Show what submitting would run, what is done already, and expected time and memory.
 
     Example: forgetscope plan examples/demo.yaml
     """
@@ -71,6 +72,8 @@ def plan(file: SpecFile, as_json: AsJson = False, url: Url = DEFAULT_URL) -> Non
         out.print_json(planned.model_dump_json())
     else:
         out.print(tables.plan_table(planned))
+        if planned.memory:
+            out.print(memory_table(planned))
 
 
 def list_(

@@ -19,7 +19,7 @@ from forgetscope.cli.tables_verdicts import (
     verdict_text,
 )
 from forgetscope.cli.words import chain_name, duration, judge_line, percent, points
-from forgetscope.schema.plan import PlanView
+from forgetscope.schema.plan import Compute, PlanView
 from forgetscope.schema.results import Cell, Results
 from forgetscope.schema.views import ExperimentSummary, TaskView
 
@@ -147,6 +147,7 @@ def plan_table(plan: PlanView) -> Table:
         "trainings": f"{plan.trainings}; {plan.naive_trainings} without sharing prefixes",
         "tokens": f"{plan.tokens:,}",
         "time": time_text,
+        "GPU-hours": _gpu_hours(plan.compute),
         "engine": plan.engine_reason,
     }
     for name, value in rows.items():
@@ -154,6 +155,12 @@ def plan_table(plan: PlanView) -> Table:
     for note in plan.notes:
         table.add_row("note", escape(note))
     return table
+
+
+def _gpu_hours(compute: Compute) -> str:
+    if compute.gpu_hours is None or compute.flops is None:
+        return compute.basis
+    return f"{compute.gpu_hours:g}, for {compute.flops:.3g} FLOPs ({compute.basis})"
 
 
 def experiments_table(experiments: Iterable[ExperimentSummary]) -> Table:

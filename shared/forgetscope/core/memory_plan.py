@@ -61,7 +61,7 @@ def plan_memory(
 def memory_note(
     stages: Sequence[PlannedStage], shape: ModelShape | None, parameters: int | None
 ) -> str | None:
-    """Where the memory estimates come from, or why there are none; None where nothing is trained."""
+    """What the estimates rest on, or why there are none; None where nothing is trained."""
     if not any(stage.kind == "train" for stage in stages):
         return None
     if shape is not None:

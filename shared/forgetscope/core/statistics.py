@@ -2,10 +2,12 @@
 
 The items under the earlier and the later model are the same items, so a replicate draws one set of
 items for both. Items of a cluster (a template, a document) are not independent, so whole clusters
-are drawn. Training runs (seeds) are drawn too when there are at least two; seeds and items are
-crossed (every run answers every item), so a replicate uses one draw of clusters for all its runs:
-the product of both weights, the "pigeonhole" bootstrap of Owen 2007 (Annals of Applied Statistics
-1(2), 386-411), which tends to err on the wide side.
+are drawn. Seeds (training runs) and items are crossed (every run answers every item), so a
+replicate uses one draw of clusters for all its runs. It is evaluated twice: with every run counted
+once, which is what intervals are made of, and with runs drawn as well, the "pigeonhole" bootstrap
+of Owen 2007 (Annals of Applied Statistics 1(2), 386-411). The second alone would be too wide where
+runs do not differ and too narrow where few of them do; `inference.spread` takes from it what runs
+and items do together.
 
 Everything is a function of sums per cluster, and the measured numbers are the replicate in which
 every cluster and every seed has weight 1: `evaluate` is the only code path. Intervals here are
@@ -27,6 +29,7 @@ __all__ = [
     "MAX_LEFT_OUT",
     "Comparison",
     "Functionals",
+    "Resampled",
     "bootstrap",
     "cluster_weights",
     "compare",
@@ -91,6 +94,15 @@ class Functionals(NamedTuple):
     """[S, R] forgetting of each seed"""
 
 
+class Resampled(NamedTuple):
+    """Replicates of one comparison; replicate r of both is the same draw of clusters."""
+
+    items: Functionals
+    """every run counts once"""
+    both: Functionals
+    """runs are drawn as well; with a single run the same as `items`"""
+
+
 def compare(items: Items, earlier: Floats, last: Floats, *, initial: int) -> Comparison:
     """Reduce outcomes to sums per cluster.
 
@@ -148,10 +160,26 @@ def evaluate(
         chance: accuracy of guessing; None where guessing means nothing.
         judged: groups (0 = first group) that the macro mean runs over.
     """
+    per_run = _per_run(data, clusters)
+    return _over_runs(data, per_run, seeds, chance=chance, judged=judged)
+
+
+def _per_run(data: Comparison, clusters: Floats) -> tuple[Floats, Floats]:
+    """Accuracies of the earlier models and of the last one on their items, each [P, S, K, R]."""
     pairs, runs, rows = data.shape
     sums = (data.sums @ clusters.T).reshape(3, pairs, runs, rows, clusters.shape[0])
-    before_run = forms.accuracy(sums[1], sums[0])  # [P, S, K, R]
-    after_run = forms.accuracy(sums[2], sums[0])
+    return forms.accuracy(sums[1], sums[0]), forms.accuracy(sums[2], sums[0])
+
+
+def _over_runs(
+    data: Comparison,
+    per_run: tuple[Floats, Floats],
+    seeds: Floats,
+    *,
+    chance: float | None,
+    judged: Sequence[int],
+) -> Functionals:
+    before_run, after_run = per_run
     before = _mean_over_seeds(before_run, seeds)  # [P, K, R]
     after = _mean_over_seeds(after_run, seeds)
     difference = forms.initial_minus_last(before, after)
@@ -206,7 +234,7 @@ def bootstrap(
     *,
     chance: float | None,
     judged: Sequence[Sequence[int]],
-) -> list[Functionals]:
+) -> list[Resampled]:
     """Replicates [.., R] of several comparisons on the same items.
 
     All of them see the same draws of clusters from `rng` and of seeds ([R, S], `seed_weights`), so
@@ -217,16 +245,26 @@ def bootstrap(
         return []
     clusters = comparisons[0].sums.shape[1]
     width = max(clusters, *(c.sums.shape[0] for c in comparisons))
-    parts: list[list[Functionals]] = [[] for _ in comparisons]
+    parts: list[list[Resampled]] = [[] for _ in comparisons]
     for chunk in _chunks(seeds.shape[0], max(1, _CHUNK_NUMBERS // max(1, width))):
         drawn = seeds[chunk]
         weights = cluster_weights(rng, clusters, drawn.shape[0])
         for part, data, large in zip(parts, comparisons, judged, strict=True):
-            part.append(evaluate(data, weights, drawn, chance=chance, judged=large))
+            per_run = _per_run(data, weights)
+            once = _over_runs(data, per_run, np.ones_like(drawn), chance=chance, judged=large)
+            part.append(
+                Resampled(once, once)
+                if drawn.shape[1] < 2
+                else Resampled(once, _over_runs(data, per_run, drawn, chance=chance, judged=large))
+            )
     return [
-        Functionals(*(np.concatenate(arrays, axis=-1) for arrays in zip(*part, strict=True)))
+        Resampled(_joined([p.items for p in part]), _joined([p.both for p in part]))
         for part in parts
     ]
+
+
+def _joined(parts: Sequence[Functionals]) -> Functionals:
+    return Functionals(*(np.concatenate(arrays, axis=-1) for arrays in zip(*parts, strict=True)))
 
 
 def _chunks(total: int, size: int) -> Iterator[slice]:

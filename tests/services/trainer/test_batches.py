@@ -12,7 +12,7 @@ from forgetscope.modeling.loading import TokenizerEncoder
 from forgetscope.schema.errors import InvalidInput
 from forgetscope.schema.example import Example
 from forgetscope.trainer.batches import examples_of_step, micro_batches
-from forgetscope.trainer.schedule import linear_decay, step_count, warmup_steps
+from forgetscope.trainer.schedule import linear_decay, warmup_steps
 
 CHOICE = Example(
     id="c", prompt="w0 w1", options=(" w2", " w3"), answer=1, target=" w3", cluster="c"

@@ -11,9 +11,11 @@ __all__ = ["TrainParams"]
 
 
 class TrainParams(Value):
-    """`Work.params` of a train stage. `batch_size` counts examples of one optimiser step; `take` and
-    `replay_take` are how many of the first examples of the inputs `data` and `replay` are used (all
-    when None)."""
+    """`Work.params` of a train stage.
+
+    `batch_size` counts examples of one optimiser step; `take` and `replay_take` are how many of the
+    first examples of the inputs `data` and `replay` are used (all when None).
+    """
 
     method: str
     method_params: dict[str, JsonValue]

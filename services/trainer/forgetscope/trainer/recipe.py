@@ -101,10 +101,7 @@ def train(
         _require_finite(step, loss, norm)
 
         rate = params.learning_rate * linear_decay(step, total, warmup)
-        for group in optimiser.param_groups:
-            group["lr"] = rate
-        optimiser.step()
-        optimiser.zero_grad(set_to_none=True)
+        _update(optimiser, rate)
 
         steps.append(Step(step + 1, loss, rate, answer_tokens))
         now = clock()
@@ -139,6 +136,13 @@ def _backward(
         torch.autograd.backward(summed * (processes.size / answer_tokens))
         loss_sum += summed.detach()
     return processes.total(loss_sum) / answer_tokens
+
+
+def _update(optimiser: torch.optim.Optimizer, rate: float) -> None:
+    for group in optimiser.param_groups:
+        group["lr"] = rate
+    optimiser.step()
+    optimiser.zero_grad(set_to_none=True)
 
 
 def _watched(watch: Watch | None, step: int) -> bool:

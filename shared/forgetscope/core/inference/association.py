@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from forgetscope.core.inference.intervals import expanded
+from forgetscope.core.inference.spread import expanded
 from forgetscope.core.inference.permutations import MAX_EXACT
 from forgetscope.schema.measured import Measured
 

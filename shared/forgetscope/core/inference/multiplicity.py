@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import norm
 
-from forgetscope.core.inference.intervals import expanded, unexpanded
+from forgetscope.core.inference.spread import RunVariance, expanded, half_width, z_of
 from forgetscope.core.statistics import MAX_LEFT_OUT
 from forgetscope.schema.results import Measured
 
@@ -40,6 +40,8 @@ class GroupStatistic(NamedTuple):
     """[R] bootstrap replicates, NaN = undefined; replicate r of all groups is the same draw"""
     clusters: int
     """clusters that the group's items come from"""
+    runs: RunVariance | None = None
+    """variance between training runs; None with a single one"""
 
 
 class SimultaneousGroup(NamedTuple):
@@ -91,18 +93,20 @@ def max_t(
     1993, Resampling-Based Multiple Testing; for the bootstrap Romano & Wolf 2005, Econometrica 73,
     1237-1282). The 1 + in p: Phipson & Smyth 2010, SAGMB 9(1), 39.
 
-    Our departures. c is expanded group by group for few clusters (`intervals.expanded`), and t_g is
-    shrunk by the inverse, so that an interval excludes 0 when its single-step p says so. No c and
-    no p is larger than that of Bonferroni (single step) or Holm (step-down) at normal quantiles:
-    replicates of few clusters have heavy tails, which the expansion has already paid for. If any
-    group has fewer than `_FEW_CLUSTERS`, it is these that are used. A group that is undefined in a
-    replicate does not take part in the maximum there.
+    Our departures. c is expanded group by group for few clusters and for what differs between runs
+    (`spread`), and t_g is shrunk by the inverse, so that an interval excludes 0 when its single-step
+    p says so. No c and no p is larger than that of Bonferroni (single step) or Holm (step-down) at
+    normal quantiles: replicates of few clusters have heavy tails, which the expansion has already
+    paid for. If any group has fewer than `_FEW_CLUSTERS`, or there are several runs, it is these
+    that are used: the replicates, in which runs are not drawn, do not tell how groups correlate
+    from run to run. A group that is undefined in a replicate does not take part in the maximum
+    there.
 
     Left out, with the reason: undefined values, groups with a reason for having no interval, one
     cluster, more than `MAX_LEFT_OUT` undefined replicates, replicates that are all equal.
 
     Args:
-        statistics: the groups.
+        statistics: the groups, with numbers that are differences to the task as a whole.
         drawn: clusters that the bootstrap draws from, those of the task as a whole.
         confidence: that all intervals hold, e.g. 0.95.
         joint: False takes Bonferroni and Holm as with few clusters, and no correlation of groups.
@@ -127,11 +131,15 @@ def max_t(
     centred = np.nan_to_num(np.abs(replicates - point[:, None]) / error[:, None], nan=-np.inf)
     observed = np.array(
         [
-            unexpanded(abs(v) / e, s.clusters, drawn)
+            z_of(abs(v), e, s.runs, clusters=s.clusters, drawn=drawn, biased=True)
             for v, e, s in zip(point, error, family, strict=True)
         ]
     )
-    few = not joint or min(s.clusters for s in family) < _FEW_CLUSTERS
+    few = (
+        not joint
+        or min(s.clusters for s in family) < _FEW_CLUSTERS
+        or any(s.runs is not None for s in family)
+    )
     critical = float(norm.isf((1 - confidence) / (2 * len(family))))
     if not few:
         largest = np.quantile(centred.max(axis=0), confidence, method="higher")
@@ -139,7 +147,8 @@ def max_t(
     single, down = _p_values(observed, centred, few=few)
     groups = {}
     for g, s in enumerate(family):
-        half = expanded(critical, s.clusters, drawn) * float(error[g])
+        alone = expanded(critical, s.clusters, drawn, biased=True) * float(error[g])
+        half = float(half_width(alone, critical, s.runs))
         value = float(point[g])
         interval = Measured(
             value=value,
@@ -157,6 +166,8 @@ def _why_not(statistic: GroupStatistic) -> str | None:
         return value.reason or value.interval_reason
     if statistic.clusters < 2:
         return "all items are from a single cluster"
+    if statistic.runs is not None and np.isnan(statistic.runs.between):
+        return "undefined when one seed is left out"
     missing = np.isnan(replicates)
     if missing.sum() > MAX_LEFT_OUT * replicates.size:
         return f"undefined in {100 * missing.mean():.0f} % of the bootstrap replicates"
