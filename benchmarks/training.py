@@ -34,6 +34,7 @@ from forgetscope.core.training import TRAINING_DEFAULTS
 from forgetscope.modeling.batches import Item
 from forgetscope.ports.stage import Machine
 from forgetscope.trainer.distributed import Alone
+from forgetscope.trainer.mitigations import Scene, begin_plain
 from forgetscope.trainer.params import TrainParams
 from forgetscope.trainer.recipe import train
 
@@ -86,7 +87,17 @@ def ours(examples: list[Item]) -> None:
     values = TRAINING_DEFAULTS | {"method": "full", "method_params": {}, "learning_rate": 1e-4}
     values |= {"batch_size": BATCH, "micro_batch_size": BATCH, "epochs": 1.0, "seed": 0}
     params = TrainParams.model_validate(values)
-    train(model(), examples, params, Silent(), seed=0, clock=time.monotonic, processes=Alone())
+    train(
+        model(),
+        examples,
+        params,
+        Silent(),
+        seed=0,
+        clock=time.monotonic,
+        processes=Alone(),
+        begin=lambda trained: begin_plain(Scene(trained, ()), {}),
+        begin_watch=lambda _: None,
+    )
 
 
 def theirs(examples: list[Item]) -> None:

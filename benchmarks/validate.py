@@ -175,14 +175,14 @@ def planted_part(number: int, replicates: int, random: Random) -> tuple[list[str
     ) + rows
 
 
-def page(number: int, replicates: int, seed: int) -> str:
-    """The whole page."""
+def page(number: int, power_number: int, replicates: int, seed: int) -> str:
+    """The whole page. `power_number`: studies of a setting of the planner."""
 
     def random(name: str) -> np.random.Generator:
         return np.random.default_rng([seed, *name.encode()])
 
     parts = [
-        part(number, replicates, random)
+        part(power_number if part is power_part else number, replicates, random)
         for part in (coverage_part, alarm_part, power_part, planted_part)
     ]
     coverage_table, alarm_table, power_table, planted_table = (table for _, table in parts)
@@ -190,10 +190,10 @@ def page(number: int, replicates: int, seed: int) -> str:
         [
             "# Validation of the statistics",
             "",
-            f"Written by `make validate`: {number} simulated studies a setting, {replicates} "
-            f"bootstrap replicates a study, seed {seed}. ± is the Monte Carlo standard error. "
-            "**Bold** lies outside of what is asked. How studies are made stands in "
-            "`benchmarks/validation_studies.py`, the settings in "
+            f"Written by `make validate`: {number} simulated studies a setting, {power_number} for "
+            f"power, {replicates} bootstrap replicates a study, seed {seed}. ± is the Monte Carlo "
+            "standard error. **Bold** lies outside of what is asked. How studies are made stands "
+            "in `benchmarks/validation_studies.py`, the settings in "
             "`benchmarks/validation_settings.py`.",
             "",
             *(line for words, _ in parts for line in words),
@@ -258,6 +258,7 @@ def _cell(of: Coverage) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--studies", type=int, default=1500)
+    parser.add_argument("--power-studies", type=int, default=4000)
     parser.add_argument("--replicates", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, default=PAGE)
@@ -265,8 +266,8 @@ def main() -> None:
         "--quick", action="store_true", help="few studies: does it run? The figures are rough"
     )
     arguments = parser.parse_args()
-    number, replicates = (8, 100) if arguments.quick else (arguments.studies, arguments.replicates)
-    text = page(number, replicates, arguments.seed)
+    sizes = (arguments.studies, arguments.power_studies, arguments.replicates)
+    text = page(*((8, 8, 100) if arguments.quick else sizes), arguments.seed)
     arguments.output.write_text(text, encoding="utf-8")
 
 

@@ -7,12 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from validation_studies import CHANCE, Design, Studied, studies
 
-from forgetscope.core.inference.intervals import (
-    Method,
-    interval,
-    jackknife_clusters,
-    jackknife_seeds,
-)
+from forgetscope.core.inference.intervals import Method, interval, jackknife_clusters
 from forgetscope.core.inference.mcnemar import mcnemar
 from forgetscope.core.inference.multiplicity import GroupStatistic, Simultaneous, holm, max_t
 from forgetscope.core.inference.power import plan_power
@@ -108,21 +103,20 @@ def coverage(
         return f.forgetting[0] if group is None else f.biased[group]
 
     for study in studies(design, rng, number=number, replicates=replicates):
-        leave_out = [
-            jackknife_clusters(study.data, chance=CHANCE, judged=judged),
-            jackknife_seeds(study.data, chance=CHANCE, judged=judged),
-        ]
-
+        without_cluster = jackknife_clusters(study.data, chance=CHANCE, judged=judged)
+        runs = study.of_runs(group)
         for method in METHODS:
             found = interval(
                 of(study.point),
-                of(study.replicates),
+                of(study.replicates.items),
                 method=method,
                 clusters=study.data.clusters[row],
                 drawn=study.data.clusters[0],
-                jackknives=[of(f) for f in leave_out if f is not None],
+                jackknives=[of(without_cluster)],
                 confidence=1 - ALPHA,
                 undefined="nothing scored",
+                runs=runs,
+                biased=group is not None,
             )
             if found.low is not None and found.high is not None:
                 spans[method].append((found.low, found.high))
@@ -139,11 +133,11 @@ def coverage(
 
 def _family(study: Studied) -> list[GroupStatistic]:
     return [
-        GroupStatistic(str(g), Measured(value=float(value)), values, clusters)
+        GroupStatistic(str(g), Measured(value=float(value)), values, clusters, study.of_runs(g))
         for g, (value, values, clusters) in enumerate(
             zip(
                 study.point.biased[:, 0],
-                study.replicates.biased,
+                study.replicates.items.biased,
                 study.data.clusters[1:],
                 strict=True,
             )

@@ -79,10 +79,13 @@ COVERAGE: tuple[Covered, ...] = (
         "1000 items, 3 seeds that differ",
         Design(_one((1,) * 1000), seeds=3, seed_sd=0.03),
     ),
-    Covered(
-        "independent items",
-        "1000 items, 10 seeds that differ",
-        Design(_one((1,) * 1000), seeds=10, seed_sd=0.03),
+    *(
+        Covered(
+            "independent items",
+            f"{n} items, {seeds} seeds that differ",
+            Design(_one((1,) * n), seeds=seeds, seed_sd=0.03),
+        )
+        for n, seeds in ((100, 3), (1000, 5), (1000, 10))
     ),
     Covered(
         "independent items",
@@ -97,6 +100,11 @@ COVERAGE: tuple[Covered, ...] = (
     Covered(_SMALL, "20 templates of 2 to 38", Design(_one(UNEQUAL), ICC)),
     Covered(_SMALL, "15 templates of 20, 3 seeds", Design(_one((20,) * 15), ICC, 3)),
     Covered(_SMALL, "100 templates of 20, 3 seeds", Design(_one((20,) * 100), ICC, 3)),
+    Covered(
+        _SMALL,
+        "50 templates of 20, 3 seeds that differ",
+        Design(_one((20,) * 50), ICC, 3, seed_sd=0.03),
+    ),
     Covered(
         _SMALL,
         "group of 12 templates of 10 among 156",
@@ -122,6 +130,14 @@ COVERAGE: tuple[Covered, ...] = (
 ALARMS: tuple[tuple[str, Design], ...] = (
     ("60 items each", Design(_alike((1,) * 60, NO_CHANGE))),
     ("60 items each, 3 seeds", Design(_alike((1,) * 60, NO_CHANGE), seeds=3)),
+    (
+        "60 items each, 3 seeds that differ",
+        Design(_alike((1,) * 60, NO_CHANGE), seeds=3, seed_sd=0.03),
+    ),
+    (
+        "400 items each, 3 seeds that differ",
+        Design(_alike((1,) * 400, NO_CHANGE), seeds=3, seed_sd=0.03),
+    ),
     ("12 templates of 10 each", Design(_alike((10,) * 12, NO_CHANGE), ICC)),
     ("6 templates of 40 each", Design(_alike((40,) * 6, NO_CHANGE), ICC)),
     (
@@ -164,15 +180,49 @@ POWER: tuple[Planned, ...] = (
     ),
     Planned(
         "4 groups of 200 items, 3 seeds",
-        Design(_hit((1,) * 200, Expected(0.22, 0.04), Expected(0.09, 0.04), groups=4), seeds=3),
+        Design(_hit((1,) * 200, Expected(0.27, 0.04), Expected(0.09, 0.04), groups=4), seeds=3),
         0.02,
     ),
     Planned(
         "4 groups of 200 items, 3 seeds that differ",
         Design(
-            _hit((1,) * 200, Expected(0.24, 0.04), Expected(0.09, 0.04), groups=4),
+            _hit((1,) * 200, Expected(0.34, 0.04), Expected(0.09, 0.04), groups=4),
             seeds=3,
             seed_sd=0.03,
+        ),
+        0.02,
+    ),
+    Planned(
+        "4 groups of 300 items, none is hit",
+        Design(_alike((1,) * 300, USUAL, 4)),
+        0.08,
+    ),
+    Planned(
+        "8 groups of 10 templates of 20",
+        Design(_hit((20,) * 10, Expected(0.55, 0.05), Expected(0.10, 0.05), groups=8), ICC),
+        0.05,
+    ),
+    Planned(
+        "4 groups of 40 templates of 5, 3 seeds",
+        Design(_hit((5,) * 40, Expected(0.30, 0.04), Expected(0.09, 0.04), groups=4), 0.1, seeds=3),
+        0.02,
+    ),
+    Planned(
+        "4 groups of 200 items, 5 seeds that differ",
+        Design(
+            _hit((1,) * 200, Expected(0.24, 0.04), Expected(0.09, 0.04), groups=4),
+            seeds=5,
+            seed_sd=0.03,
+        ),
+        0.02,
+    ),
+    Planned(
+        "4 groups of 60 templates of 5, 3 seeds that differ",
+        Design(
+            _hit((5,) * 60, Expected(0.45, 0.04), Expected(0.09, 0.04), groups=4),
+            0.1,
+            seeds=3,
+            seed_sd=0.02,
         ),
         0.02,
     ),

@@ -16,8 +16,11 @@ import numpy.typing as npt
 
 from forgetscope.core import statistics
 from forgetscope.core.groups import Items, arrange
+from forgetscope.core.inference import spread
+from forgetscope.core.inference.intervals import jackknife_seeds
 from forgetscope.core.inference.power_model import Expected
-from forgetscope.core.statistics import Comparison, Functionals
+from forgetscope.core.inference.spread import RunVariance
+from forgetscope.core.statistics import Comparison, Functionals, Resampled
 
 __all__ = ["CHANCE", "Design", "Part", "Studied", "arranged", "studies"]
 
@@ -60,11 +63,25 @@ class Design(NamedTuple):
 
 
 class Studied(NamedTuple):
-    """One study: its sums, its numbers [.., 1], its bootstrap replicates [.., R]."""
+    """One study: its sums, its numbers [.., 1], its bootstrap replicates [.., R], and its numbers
+    with one seed left out at a time [.., S] (None with one seed)."""
 
     data: Comparison
     point: Functionals
-    replicates: Functionals
+    replicates: Resampled
+    without_seed: Functionals | None
+
+    def of_runs(self, group: int | None) -> RunVariance | None:
+        """What the seeds say about the forgetting of the task, or the biased one of a group."""
+        if self.without_seed is None:
+            return None
+        parts = (self.replicates.items, self.replicates.both, self.without_seed)
+        return spread.of_runs(
+            *(f.forgetting[0] if group is None else f.biased[group] for f in parts),
+            clusters=self.data.clusters[0 if group is None else 1 + group],
+            drawn=self.data.clusters[0],
+            biased=group is not None,
+        )
 
 
 def arranged(design: Design) -> Items:
@@ -93,9 +110,10 @@ def studies(
             chance=CHANCE,
             judged=[groups] * len(drawn),
         )
-        for data, functionals in zip(drawn, found, strict=True):
+        for data, replicates_of in zip(drawn, found, strict=True):
             point = statistics.evaluate(data, clusters, seeds, chance=CHANCE, judged=groups)
-            yield Studied(data, point, functionals)
+            left_out = jackknife_seeds(data, chance=CHANCE, judged=groups)
+            yield Studied(data, point, replicates_of, left_out)
 
 
 def _draw(design: Design, items: Items, rng: np.random.Generator) -> Comparison:

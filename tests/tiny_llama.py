@@ -16,7 +16,7 @@ from transformers.utils import logging as transformers_logging
 
 from forgetscope.ports.stage import Machine, Work
 from forgetscope.schema.example import Example
-from forgetscope.schema.stage import Manifest
+from forgetscope.schema.stage import Breach, Manifest
 
 WORDS = [f"w{i}" for i in range(40)]
 TRAINING: dict[str, Any] = {
@@ -111,6 +111,7 @@ class FolderIO:
         self.saved = root / "resume"
         self.inputs = inputs or {}
         self.reports: list[tuple[float, float, str, dict[str, float]]] = []
+        self.breaches: list[Breach] = []
         for folder in (self.output, self.scratch):
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
@@ -120,6 +121,9 @@ class FolderIO:
 
     def progress(self, done: float, total: float, unit: str, **metrics: float) -> None:
         self.reports.append((done, total, unit, metrics))
+
+    def breach(self, breach: Breach) -> None:
+        self.breaches.append(breach)
 
     def save_resume(self, folder: Path) -> None:
         """Whole or not at all: the copy is renamed into place."""

@@ -65,6 +65,43 @@ def test_an_idempotency_key_that_is_none_is_refused(http: httpx.Client, key: str
     assert "idempotency-key" in problem(response, 422, "invalid-input")["detail"]
 
 
+def test_a_plan_states_memory_and_gpu_hours_before_anything_runs(http: httpx.Client) -> None:
+    answer = http.post("/v1/plans", json=spec_with(7, curvature={"examples": 8}))
+    assert answer.status_code == 200, answer.text
+    plan = answer.json()
+    rows = {(row["kind"], row["way"], row["over"]): row for row in plan["memory"]}
+    training = rows["train", "full", "all weights"]
+    assert training["parameters"] == 475_776
+    assert 0 < training["weights"] < training["total"] < 1
+    assert {way for kind, way, _ in rows if kind == "curvature"} == {
+        "exact",
+        "layered",
+        "finite_differences",
+    }
+    assert plan["compute"]["flops"] == 2 * 475_776 * plan["tokens"]
+    assert plan["compute"]["gpu_hours"] > 0
+
+
+def test_the_model_of_the_paper_is_planned_where_its_files_are_not_but_not_submitted(
+    http: httpx.Client,
+) -> None:
+    revision = "0123456789abcdef0123456789abcdef01234567"
+    model = {"source": "hub", "id": "meta-llama/Llama-2-7b-hf", "revision": revision}
+    spec = spec_with(7, model=model, curvature={"examples": 8})
+    plan = http.post("/v1/plans", json=spec).json()
+    (training,) = [row for row in plan["memory"] if row["kind"] == "train"]
+    assert training["total"] > 100
+    assert plan["compute"]["gpu_hours"] > 0.01
+    assert any("plan only" in note for note in plan["notes"])
+    refused = http.post("/v1/experiments", json=spec)
+    assert refused.status_code == 422
+    assert "offline" in refused.json()["detail"]
+    model["id"] = "nobody/model"
+    unknown = http.post("/v1/plans", json=spec)
+    assert unknown.status_code == 422
+    assert unknown.json()["errors"][0]["pointer"] == "/model"
+
+
 def test_a_dry_run_answers_with_the_plan_and_leaves_no_trace(http: httpx.Client) -> None:
     name = str(uuid.uuid4())
     spec = spec_with(5, name=name)

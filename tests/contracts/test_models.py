@@ -21,6 +21,7 @@ from forgetscope.adapters.models_hub import HubModels
 from forgetscope.adapters.store_files import FileStore
 from forgetscope.adapters.store_s3 import S3Store, connect
 from forgetscope.core.builtin_models import BUILTIN_MODELS
+from forgetscope.core.model_shape import ModelShape
 from forgetscope.schema.errors import (
     AdapterMismatch,
     InvalidInput,
@@ -37,6 +38,16 @@ BASE = {"embed.weight": (10, 4), "layers.0.q_proj.weight": (6, 4), "norm.weight"
 PARAMETERS = 10 * 4 + 6 * 4 + 4
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 HUB = HubModel(source="hub", id="team/model", revision=REVISION)
+SIZES = {
+    "num_hidden_layers": 3,
+    "hidden_size": 64,
+    "intermediate_size": 160,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 16,
+    "vocab_size": 100,
+    "tie_word_embeddings": True,
+}
 NAMES = {"config.json", "tokenizer.json", "model.safetensors"}
 
 
@@ -113,6 +124,13 @@ def test_a_local_model_is_counted_and_copied_without_code_and_pickles(
     assert {path.name for path in (tmp_path / "out").iterdir()} == NAMES
     copied = tmp_path / "out/model.safetensors"
     assert copied.read_bytes() == (model / "model.safetensors").read_bytes()
+
+
+def test_the_shape_is_read_from_the_configuration(models: ModelSources, model: Path) -> None:
+    assert models.inspect(local(model)).shape is None, "its configuration tells nothing"
+    (model / "config.json").write_text(json.dumps(SIZES))
+    shape = models.inspect(local(model)).shape
+    assert shape == ModelShape(PARAMETERS, 3, 64, 160, 4, 100, 2, 16, tied=True)
 
 
 @pytest.mark.parametrize("name", sorted(NAMES))
@@ -353,8 +371,12 @@ def test_a_model_in_the_object_store_is_looked_at_and_fetched(
     assert (tmp_path / "out/model.safetensors").read_bytes() == (
         model / "model.safetensors"
     ).read_bytes()
-    client.put_object(bucket, "team/m/config.json", io.BytesIO(b'{"a":1}'), 7)
-    assert models.inspect(ref).fingerprint != facts.fingerprint
+    config = json.dumps(SIZES).encode()
+    client.put_object(bucket, "team/m/config.json", io.BytesIO(config), len(config))
+    changed = models.inspect(ref)
+    assert changed.fingerprint != facts.fingerprint
+    assert changed.shape is not None
+    assert (facts.shape, changed.shape.layers) == (None, 3)
     for uri in (f"s3://{bucket}/team", "s3://never-made/m"):
         with pytest.raises(UnknownName):
             models.inspect(S3Model(source="s3", uri=uri))
@@ -474,6 +496,37 @@ def test_a_hub_model_is_asked_about_then_fetched_then_known(hub: Hub, tmp_path: 
     asked = len(hub.asked)
     assert models.inspect(HUB)[:3] == (before.fingerprint, PARAMETERS, None)
     assert len(hub.asked) == asked
+
+
+def test_the_shape_of_a_hub_model_is_known_without_its_weights(hub: Hub, tmp_path: Path) -> None:
+    hub.files["config.json"] = json.dumps(SIZES).encode()
+    models = HubModels(tmp_path / "hub", offline=False, endpoint=hub.url)
+    facts = models.inspect(HUB)
+    assert facts.shape is not None
+    assert (facts.shape.hidden, facts.shape.key_value_heads, facts.head_size) == (64, 2, 16)
+    assert not any("safetensors" in path for path in hub.asked)
+    assert not (tmp_path / "hub").exists(), "a cache with half a model would pass for a whole one"
+
+
+def test_a_hub_model_without_a_configuration_has_no_shape(hub: Hub, tmp_path: Path) -> None:
+    del hub.files["config.json"]
+    models = HubModels(tmp_path / "hub", offline=False, endpoint=hub.url)
+    assert models.inspect(HUB).shape is None
+
+
+def test_what_is_published_of_a_model_is_for_planning_only(
+    models: ModelSources, tmp_path: Path
+) -> None:
+    ref = HubModel(source="hub", id="meta-llama/Llama-2-7b-hf", revision=REVISION)
+    with pytest.raises(UnknownName, match="offline"):
+        models.inspect(ref)
+    facts = models.published(ref)
+    assert facts is not None
+    assert facts.parameters == 6_738_415_616
+    assert facts.fingerprint == f"hub/{ref.id}@{REVISION}"
+    assert "plan only" in str(facts.note)
+    assert "2307.09288" in str(facts.note)
+    assert models.published(HUB) is models.published(local("m")) is None
 
 
 def test_the_labels_of_a_hub_model_are_known_once_it_is_fetched(hub: Hub, tmp_path: Path) -> None:

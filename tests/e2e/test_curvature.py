@@ -1,9 +1,13 @@
 """The example on curvature through separate processes, from the file to the report."""
 
+import os
+import signal
+from pathlib import Path
+
 import pytest
 import yaml
 from e2e.conftest import Embedded
-from e2e.processes import PROJECT, finish
+from e2e.processes import PROJECT, digests, finish, wait_for
 
 from forgetscope.schema.base import JsonObject
 
@@ -15,7 +19,7 @@ EXAMPLE: JsonObject = yaml.safe_load((PROJECT / "examples" / "curvature.yaml").r
 def test_the_example_ends_with_curvature_predictions_and_their_truth(embedded: Embedded) -> None:
     plan = embedded.client.plan(EXAMPLE)
     assert (plan.by_kind["curvature"], plan.by_kind["displacement"]) == (2, 2)
-    assert any("GiB" in note for note in plan.notes)
+    assert {row.kind for row in plan.memory} == {"train", "curvature", "displacement"}
     experiment = embedded.client.submit(EXAMPLE)
     finish(embedded.client, experiment)
     results = embedded.client.results(experiment)
@@ -50,3 +54,64 @@ def test_the_example_ends_with_curvature_predictions_and_their_truth(embedded: E
     assert "The local bound" in page
     paths = {a.path for a in embedded.client.artifacts(experiment)}
     assert {"curvature.csv", "displacement.csv", "curvature.json", "displacement.json"} <= paths
+
+
+LONG: JsonObject = {
+    "tasks": [
+        {"name": "synthetic_safety", "train_examples": 128, "evaluation_examples": 60},
+        {"name": "synthetic_capability", "train_examples": 128, "evaluation_examples": 60},
+    ],
+    "chains": [["synthetic_safety", "synthetic_capability"]],
+    "seeds": [77],
+    "training": {"learning_rate": 3e-3, "epochs": 1},
+    "evaluation": {"engine": "transformers"},
+    "curvature": {"examples": 32, "trace": True, "density": True, "displacement": False},
+    "analysis": {"bootstrap_replicates": 200},
+}
+
+
+def test_a_cancelled_and_then_killed_curvature_goes_on_to_the_same_bytes(
+    embedded: Embedded,
+) -> None:
+    client = embedded.client
+
+    def spectrum(experiment: str) -> dict[str, str]:
+        found = digests(client, experiment).items()
+        return {name: digest for name, digest in found if name.startswith("curvature synthetic")}
+
+    def wait_for_products(experiment: str, least: float) -> None:
+        def there() -> bool:
+            (stage,) = [s for s in client.stages(experiment) if s.kind == "curvature"]
+            assert stage.state != "succeeded", "too short to be disturbed"
+            now = stage.progress if stage.state == "running" else None
+            return now is not None and now.done >= least and now.eta_seconds is not None
+
+        wait_for(f"{least} products are done", there)
+
+    whole = client.submit(LONG)
+    finish(client, whole)
+    expected = spectrum(whole)
+    assert expected
+    client.delete(whole)
+    disturbed = client.submit(LONG)
+    wait_for_products(disturbed, 20)
+    client.cancel(disturbed)
+    wait_for("it is cancelled", lambda: client.get(disturbed).state == "cancelled", seconds=30)
+    client.retry(disturbed)
+    wait_for_products(disturbed, 60)
+    os.kill(_child(embedded, "analyse"), signal.SIGKILL)
+    finish(client, disturbed)
+    (stage,) = [s for s in client.stages(disturbed) if s.kind == "curvature"]
+    assert len(client.stage(disturbed, stage.key).attempts) == 3
+    assert spectrum(disturbed) == expected
+
+
+def _child(embedded: Embedded, queue: str) -> int:
+    """The process in which the stages of a queue run."""
+    (pid,) = [
+        pid
+        for pid in embedded.service.children()
+        if f"forgetscope.wiring.child\0{queue}\0".encode()
+        in Path(f"/proc/{pid}/cmdline").read_bytes()
+    ]
+    return pid

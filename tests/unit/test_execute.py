@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from forgetscope.adapters.queue_poll import PollDoorbell
-from forgetscope.adapters.sql import SqlLibrary, SqlRecords, connect, migrate
+from forgetscope.adapters.sql import SqlLibrary, SqlRecords, SqlSearches, connect, migrate
 from forgetscope.adapters.store_files import FileStore
 from forgetscope.app.execute import execute
 from forgetscope.app.platform import Fleet, Platform
@@ -57,6 +57,7 @@ def platform(tmp_path: Path) -> Iterator[Platform]:
     yield Platform(
         records=SqlRecords(engine),
         library=SqlLibrary(engine),
+        searches=SqlSearches(engine),
         store=FileStore(tmp_path),
         doorbell=PollDoorbell(),
         rows=unused,

@@ -117,6 +117,15 @@ def test_the_way_that_the_specification_names_is_marked() -> None:
     assert row(found, kind="displacement").way == "layered"
 
 
+def test_bfloat16_products_are_checked_in_float32_and_that_takes_the_memory() -> None:
+    wide, narrow = (
+        row(memory(curvature={"dtype": dtype}), kind="curvature", way="exact", over="all weights")
+        for dtype in ("float32", "bfloat16")
+    )
+    assert narrow.weights == wide.weights
+    assert narrow.total == wide.total
+
+
 def test_differences_are_not_offered_in_bfloat16() -> None:
     found = memory(curvature={"dtype": "bfloat16"})
     assert {r.way for r in found if r.kind == "curvature"} == {"exact", "layered"}
@@ -151,7 +160,7 @@ def test_a_shape_that_is_not_told_is_said_with_what_is_known() -> None:
 
 
 def test_a_configuration_with_other_names_is_refused_by_name() -> None:
-    with pytest.raises(InvalidInput, match="gpt2 model .* no num_hidden_layers, hidden_size"):
+    with pytest.raises(InvalidInput, match=r"gpt2 model .* no num_hidden_layers, hidden_size"):
         shape_of({"model_type": "gpt2", "n_embd": 8, "vocab_size": 9}, 1)
 
 

@@ -97,7 +97,7 @@ def test_the_order_of_the_items_changes_nothing(seed: int) -> None:
 def replicates(data: Comparison, n: int, seed: int = 0) -> Functionals:
     rng = np.random.default_rng(seed)
     weights = statistics.seed_weights(rng, data.shape[1], n)
-    return statistics.bootstrap([data], rng, weights, chance=0.5, judged=[ALL_GROUPS])[0]
+    return statistics.bootstrap([data], rng, weights, chance=0.5, judged=[ALL_GROUPS])[0].both
 
 
 @pytest.mark.parametrize("clusters", [2, 3, 4])
@@ -118,7 +118,7 @@ def test_replicates_have_the_distribution_of_all_resamples(clusters: int) -> Non
     n = 40_000
     drawn = statistics.bootstrap(
         [data], np.random.default_rng(5), np.ones((n, 1)), chance=0.0, judged=[()]
-    )[0].forgetting[0]
+    )[0].items.forgetting[0]
     error = np.std(truth) / math.sqrt(n)
     assert drawn.mean() == pytest.approx(np.mean(truth), abs=5 * error)
     assert drawn.var() == pytest.approx(np.var(truth), rel=0.05)
@@ -146,7 +146,7 @@ def test_seeds_are_drawn_as_an_outer_level() -> None:
 def replicates_without_groups(data: Comparison, n: int) -> Functionals:
     rng = np.random.default_rng(1)
     weights = statistics.seed_weights(rng, data.shape[1], n)
-    return statistics.bootstrap([data], rng, weights, chance=0.0, judged=[()])[0]
+    return statistics.bootstrap([data], rng, weights, chance=0.0, judged=[()])[0].both
 
 
 def test_clusters_make_the_interval_wider_than_independent_items() -> None:
@@ -230,7 +230,7 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
         data = statistics.compare(items, earlier, last, initial=0)
         drawn = statistics.bootstrap([data], rng, np.ones((300, 1)), chance=0.0, judged=[()])[
             0
-        ].forgetting[0]
+        ].items.forgetting[0]
         low, high = np.quantile(drawn, [0.05, 0.95])
         hits += low <= 0.3 <= high
     assert 0.83 <= hits / 200 <= 0.96

@@ -17,6 +17,7 @@ from forgetscope.api.routes import (
     experiments,
     files,
     power,
+    searches,
     service,
     stages,
     tasks,
@@ -59,7 +60,10 @@ def bare_app(version: str) -> FastAPI:
         exception_handlers=HANDLERS,
         strict_content_type=False,
     )
-    for part in (experiments, power, stages, files, compare, tasks, datasets, catalogue, service):
+    for part in (
+        *(experiments, power, stages, files, compare, searches),
+        *(tasks, datasets, catalogue, service),
+    ):
         app.include_router(part.router)
     app.openapi = lambda: _document(app)  # type: ignore[method-assign]
     return app

@@ -11,6 +11,7 @@ from forgetscope.cli.datasets import datasets
 from forgetscope.cli.demo import demo
 from forgetscope.cli.models import models
 from forgetscope.cli.power import power
+from forgetscope.cli.search import search, searches
 from forgetscope.cli.tasks import tasks
 
 __all__ = ["app"]
@@ -64,6 +65,8 @@ app.command("demo", rich_help_panel="First steps")(demo)
 experiments.register(app)
 app.command("compare", rich_help_panel="Experiments")(compare)
 app.command("power", rich_help_panel="Experiments")(power)
+app.command("search", rich_help_panel="Experiments")(search)
+app.add_typer(searches, name="searches", rich_help_panel="Experiments")
 services.register(app)
 app.add_typer(tasks, name="tasks", rich_help_panel="Experiments")
 app.add_typer(datasets, name="datasets", rich_help_panel="Experiments")

@@ -6,6 +6,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from forgetscope.cli.words import bias, chain_name, percent
+from forgetscope.core.steps import task_of
 from forgetscope.schema.results import BbqResults, Results
 
 __all__ = ["bbq_tables"]
@@ -62,7 +63,7 @@ def _changes(bbq: BbqResults, confidence: float) -> Table:
     table.add_column("change", justify="right")
     for row in bbq.changes:
         name = chain_name(row.chain)
-        if row.chain.count(bbq.task) > 1:
+        if [*map(task_of, row.chain)].count(bbq.task) > 1:
             name += f" (from stage {row.position})"
         for context, change in (
             ("ambiguous", row.ambiguous),

@@ -6,6 +6,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from forgetscope.cli.words import chain_name
+from forgetscope.core.convergence import Unsettled, unsettled
 from forgetscope.schema.curvature import CurvatureRow, DisplacementRow, Iterated
 from forgetscope.schema.results import Results
 
@@ -13,9 +14,12 @@ __all__ = ["curvature_tables"]
 
 
 def curvature_tables(results: Results) -> Iterator[Table]:
-    """Spectral radii; loss changes beside what was predicted of them."""
+    """Spectral radii; what has not converged and why; loss changes beside what was predicted."""
     if results.curvature:
         yield _radii(results.curvature)
+    open_ = unsettled(results.curvature, results.displacement)
+    if open_:
+        yield _unsettled(open_)
     whole = [row for row in results.displacement if row.group is None]
     if whole:
         yield _changes(whole)
@@ -40,6 +44,19 @@ def _radii(rows: tuple[CurvatureRow, ...]) -> Table:
                 f"{s.loss:.3g}",
                 s.radius.verdict or "",
             )
+    return table
+
+
+def _unsettled(found: tuple[Unsettled, ...]) -> Table:
+    table = Table(
+        title="Not converged: why, and what to do",
+        title_justify="left",
+        title_style="bold",
+    )
+    table.add_column("numbers", overflow="fold")
+    table.add_column("why", overflow="fold")
+    for one in found:
+        table.add_row(escape("\n".join(one.numbers)), escape(one.why))
     return table
 
 

@@ -12,10 +12,17 @@ from forgetscope.cli.words import chain_name, points
 from forgetscope.schema.results import ChainForgetting, Measured, Results
 from forgetscope.schema.verdicts import Agreement, Judged, TransferRow, VerdictWord
 
-__all__ = ["agreement_tables", "group_tables", "p_value", "verdict_table", "verdict_text"]
+__all__ = [
+    "VERDICT_LOOKS",
+    "agreement_tables",
+    "group_tables",
+    "p_value",
+    "verdict_table",
+    "verdict_text",
+]
 
 _ORDER: tuple[VerdictWord, ...] = ("breach", "pass", "underpowered")
-_LOOKS: Mapping[VerdictWord, str] = MappingProxyType(
+VERDICT_LOOKS: Mapping[str, str] = MappingProxyType(
     {
         "breach": "[bold red]▲ breach[/]",
         "pass": "[blue]▼ pass[/]",
@@ -26,7 +33,7 @@ _LOOKS: Mapping[VerdictWord, str] = MappingProxyType(
 
 def verdict_text(judged: Judged) -> str:
     """A shape, a colour and the word, in rich markup."""
-    return _LOOKS[judged.verdict]
+    return VERDICT_LOOKS[judged.verdict]
 
 
 def p_value(p: Measured) -> str:

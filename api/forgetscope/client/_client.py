@@ -19,6 +19,7 @@ from forgetscope.client._datasets import Datasets
 from forgetscope.client._errors import BadAnswer, raise_for_problem
 from forgetscope.client._events import follow
 from forgetscope.client._power import plan_power
+from forgetscope.client._search import Searches
 from forgetscope.client._tasks import Tasks
 from forgetscope.client._transport import Transport
 from forgetscope.schema.compare import Comparison
@@ -52,7 +53,7 @@ class Client:
     `timeout` is seconds per request. What can be repeated without harm is tried `retries` times
     more, with growing pauses. `transport` is httpx's seam for tests, proxies and certificates.
     Every method raises the errors of `forgetscope.client` and no others. `datasets` has those on
-    uploaded data sets, `tasks` those on tasks.
+    uploaded data sets, `tasks` those on tasks, `searches` those on searches.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Client:
             self.base_url, timeout=timeout, transport=transport, retries=retries, sleep=sleep
         )
         self.datasets = Datasets(self._transport)
+        self.searches = Searches(self._transport)
         self.tasks = Tasks(self._transport)
 
     def __enter__(self) -> Self:
@@ -166,6 +168,7 @@ class Client:
             _path(experiment_id, "events"),
             after=after,
             is_over=lambda: self.get(experiment_id).state in OVER,
+            kind=EventView,
         )
 
     def wait(

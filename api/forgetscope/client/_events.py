@@ -2,15 +2,19 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 import httpx
 from pydantic import ValidationError
 
 from forgetscope.client._errors import BadAnswer, ServerFailed, raise_for_problem
 from forgetscope.client._transport import AWAY, MAX_WAIT_SECONDS, Transport
+from forgetscope.schema.search import SearchEventView
 from forgetscope.schema.views import EventView
 
 __all__ = ["data_of", "follow"]
+
+E = TypeVar("E", EventView, SearchEventView)
 
 # The server sends a comment every 15 seconds; more than two missing ones mean a dead connection.
 SILENCE_SECONDS = 40.0
@@ -32,9 +36,9 @@ def data_of(lines: Iterable[str]) -> Iterator[str]:
 
 
 def follow(
-    transport: Transport, path: str, *, after: int, is_over: Callable[[], bool]
-) -> Iterator[EventView]:
-    """Every event with id > `after`, once each, in order, until the experiment is over.
+    transport: Transport, path: str, *, after: int, is_over: Callable[[], bool], kind: type[E]
+) -> Iterator[E]:
+    """Every event with id > `after`, once each, in order, until what they are of is over.
 
     A connection that breaks is opened again after the last event received. Raises Unreachable
     when that fails `retries` times in a row, and what a refusal stands for.
@@ -45,7 +49,7 @@ def follow(
         try:
             with _stream(transport, path, after) as lines:
                 for data in data_of(lines):
-                    event = EventView.model_validate_json(data)
+                    event = kind.model_validate_json(data)
                     silent, failures, after = False, 0, event.id
                     yield event
         except (httpx.TransportError, ServerFailed) as error:
@@ -60,8 +64,8 @@ def follow(
             continue
         except ValidationError as error:
             raise BadAnswer(f"an event of {path} is not as this client knows it") from error
-        # A stream also ends when its server shuts down: only an empty one of an experiment that
-        # is over was the last.
+        # A stream also ends when its server shuts down: only an empty one of something that is
+        # over was the last.
         if silent:
             if is_over():
                 return

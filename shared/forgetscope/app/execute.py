@@ -13,7 +13,7 @@ from forgetscope.app.ring import ring_all
 from forgetscope.ports.records import Claim, Directive
 from forgetscope.ports.runner import Died, Done, Failed, Runner, Saved
 from forgetscope.schema.errors import Unavailable, WorkerDied
-from forgetscope.schema.stage import Failure, Manifest, Progress
+from forgetscope.schema.stage import Breach, Failure, Manifest, Progress
 
 __all__ = ["Outcome", "execute"]
 
@@ -54,6 +54,8 @@ def execute(
         message = runner.poll(min(0.25, beat_every))
         if isinstance(message, Progress):
             latest = message
+        elif isinstance(message, Breach):
+            _patient(platform.records.breach)(claim.key, claim.attempt, message)
         elif isinstance(message, Saved):
             _patient(platform.records.save_resume)(claim.key, claim.attempt, message.manifest)
         elif message is not None:

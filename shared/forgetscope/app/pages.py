@@ -3,12 +3,36 @@
 A page is one file that opens anywhere: no script, nothing loaded, every name in it escaped.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from forgetscope.schema.measured import Measured
+from forgetscope.schema.verdicts import Judged
 
-__all__ = ["chain_text", "environment", "interval", "level", "number", "percent", "points", "ratio"]
+__all__ = [
+    "chain_text",
+    "environment",
+    "interval",
+    "level",
+    "number",
+    "p_value",
+    "percent",
+    "points",
+    "ratio",
+    "significant",
+    "verdict_mark",
+    "verdict_tone",
+    "word_mark",
+    "word_tone",
+]
 
+_TONES: Mapping[str, str] = MappingProxyType(
+    {"breach": "breach", "pass": "pass", "underpowered": "open"}
+)
+_MARKS: Mapping[str, str] = MappingProxyType({"breach": "▲", "pass": "▼", "open": "●", "none": "○"})
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _MINUS = "\N{MINUS SIGN}"
 _NBSP = "\N{NO-BREAK SPACE}"
 
@@ -22,7 +46,8 @@ def environment(package: str) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    for word in (chain_text, interval, level, percent, points, ratio):
+    words = (chain_text, interval, level, p_value, percent, points, ratio, significant)
+    for word in (*words, verdict_mark, verdict_tone, word_mark, word_tone):
         made.filters[word.__name__] = word
     made.globals.update(percent=percent, points=points, ratio=ratio)
     return made
@@ -67,3 +92,44 @@ def chain_text(chain: tuple[str, ...]) -> str:
 def level(confidence: float) -> str:
     """0.95 → "95 %"."""
     return f"{100 * confidence:g}{_NBSP}%"
+
+
+def significant(value: float | None) -> str:
+    """Three digits: 0.0232, −12.3, 1.16×10⁻⁷."""
+    if value is None:
+        return "–"
+    sign = _MINUS if value < 0 else ""
+    digits, _, power = f"{abs(value):.2e}".partition("e")
+    digits = digits.removesuffix(".00")
+    if value == 0 or -3 <= int(power) <= 4:
+        text = f"{abs(value):.3g}"
+        text = f"{float(text):,.0f}".replace(",", "") if "e" in text else text
+        return sign + text
+    return f"{sign}{digits}×10{str(int(power)).translate(_RAISED)}"
+
+
+def p_value(p: Measured) -> str:
+    """ "0.034", "< 0.001", or a dash."""
+    if p.value is None:
+        return "–"
+    return "< 0.001" if p.value < 0.001 else f"{p.value:.3f}"
+
+
+def verdict_tone(judged: Judged) -> str:
+    """The tone of a mark: that of the verdict, or none where there is no interval to judge."""
+    return "none" if judged.differs_from_zero is None else _TONES[judged.verdict]
+
+
+def verdict_mark(judged: Judged) -> str:
+    """The same shapes as in the figures, and the word."""
+    return f"{_MARKS[verdict_tone(judged)]} {judged.verdict}"
+
+
+def word_tone(word: str) -> str:
+    """The tone of a verdict of which only the word is known; none of other words."""
+    return _TONES.get(word, "none")
+
+
+def word_mark(word: str) -> str:
+    """A verdict's word with its shape; other words as they are."""
+    return f"{_MARKS[_TONES[word]]} {word}" if word in _TONES else word

@@ -9,6 +9,7 @@ from forgetscope.ports.models import Models
 from forgetscope.ports.queue import Doorbell
 from forgetscope.ports.records import Records
 from forgetscope.ports.rows import Rows
+from forgetscope.ports.searches import Searches
 from forgetscope.ports.store import Store
 
 __all__ = ["Fleet", "Platform"]
@@ -30,6 +31,7 @@ class Platform(NamedTuple):
 
     records: Records
     library: Library
+    searches: Searches
     store: Store
     doorbell: Doorbell
     rows: Rows

@@ -18,7 +18,7 @@ from forgetscope.schema.errors import InvalidInput, Unavailable, UnknownName
 from forgetscope.schema.experiment import ExperimentSpec, ModelRef
 from forgetscope.schema.plan import Plan, PlanView
 
-__all__ = ["plan_experiment", "preview", "submit"]
+__all__ = ["facts_of", "plan_experiment", "preview", "submit"]
 
 
 def plan_experiment(platform: Platform, spec: ExperimentSpec) -> Plan:
@@ -29,9 +29,17 @@ def plan_experiment(platform: Platform, spec: ExperimentSpec) -> Plan:
 
     Raises the subclasses of InvalidInput.
     """
+    return build_plan(spec, facts_of(platform, spec))
+
+
+def facts_of(platform: Platform, spec: ExperimentSpec, *, published: bool = False) -> Facts:
+    """What the planner must know of the world; with `published`, of a model whose sizes are
+    published it need not be at hand. Raises the subclasses of InvalidInput."""
+    if published:
+        return _facts(platform, spec, _look(platform, spec.model))
     with _pointing_to("/model"):
         model = platform.models.inspect(spec.model)
-    return build_plan(spec, _facts(platform, spec, model))
+    return _facts(platform, spec, model)
 
 
 def _facts(platform: Platform, spec: ExperimentSpec, model: ModelFacts) -> Facts:
@@ -88,7 +96,7 @@ def _pointing_to(pointer: str) -> Iterator[None]:
 def preview(platform: Platform, spec: ExperimentSpec) -> PlanView:
     """What submitting would do. Leaves no trace. A model whose sizes are published need not be at
     hand for it."""
-    facts = _facts(platform, spec, _look(platform, spec.model))
+    facts = facts_of(platform, spec, published=True)
     plan, shape = build_plan(spec, facts), facts.model_shape
     done = platform.records.finished(s.key for s in plan.stages)
     to_run = [s for s in plan.stages if s.key not in done]

@@ -10,6 +10,7 @@ from forgetscope.app.collect import collect_garbage
 from forgetscope.app.execute import execute
 from forgetscope.app.platform import Platform
 from forgetscope.app.ring import ring_all
+from forgetscope.app.search import advance_searches
 from forgetscope.ports.runner import Runner
 from forgetscope.schema.errors import Unavailable
 from forgetscope.schema.plan import Queue
@@ -55,6 +56,8 @@ def work(
                 log.info("stage.claimed", stage=claim.key, kind=claim.kind, attempt=claim.attempt)
                 outcome = execute(platform, claim, runner, stopping=stop.is_set, alive=alive)
                 log.info("stage.ended", stage=claim.key, kind=claim.kind, outcome=outcome)
+                if claim.kind == "report":
+                    advance_searches(platform)  # an experiment has ended: do not wait for the sweep
                 base = claim.inputs.get("base")
                 loaded = base.stage if base is not None else loaded
             except Unavailable as error:
@@ -66,7 +69,8 @@ def work(
 
 
 def reconcile(platform: Platform) -> None:
-    """Free dead leases, ring lost bells, delete what nothing names any more. Any worker may."""
+    """Free dead leases, ring lost bells, move searches on, delete what nothing names any more. Any
+    worker may."""
     sweep = platform.records.sweep(
         max_attempts=platform.fleet.max_attempts,
         ring_after_seconds=platform.fleet.lease_seconds,
@@ -74,4 +78,5 @@ def reconcile(platform: Platform) -> None:
     if sweep.lost:
         log.warning("leases.expired", count=sweep.lost)
     ring_all(platform, sweep.bells)
+    advance_searches(platform)
     collect_garbage(platform)

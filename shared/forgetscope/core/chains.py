@@ -21,12 +21,10 @@ def chains_of(
     if isinstance(spec.chains, ChainGenerator):
         asked = _generated(spec, spec.chains, kinds)
     else:
-        asked = {f"/chains/{i}": chain for i, chain in enumerate(spec.chains)}
-    check_count(steps, list(asked.values()))
+        asked = [(f"/chains/{i}", chain) for i, chain in enumerate(spec.chains)]
+    check_count(steps, [chain for _, chain in asked])
     found = list(
-        dict.fromkeys(
-            one for where, chain in asked.items() for one in steps.written_out(chain, where)
-        )
+        dict.fromkeys(one for where, chain in asked for one in steps.written_out(chain, where))
     )
     plain = (steps.plain(chain) for chain in found)
     added = [one for one in dict.fromkeys(plain) if one is not None and one not in set(found)]
@@ -36,9 +34,9 @@ def chains_of(
 
 def _generated(
     spec: ExperimentSpec, generator: ChainGenerator, kinds: Mapping[str, str]
-) -> dict[str, Chain]:
-    """Chains by where they come from."""
-    found: dict[str, Chain] = {}
+) -> list[tuple[str, Chain]]:
+    """Where each chain comes from, and the chain."""
+    found = []
     for pair in _pairs(spec, generator, kinds):
         roles = dict(zip(("first", "second"), pair, strict=True))
         for i, pattern in enumerate(generator.patterns):
@@ -46,7 +44,7 @@ def _generated(
             for written in pattern:
                 role, colon, step = written.partition(":")
                 chain.append(f"{roles.get(role, role)}{colon}{step}")
-            found[f"/chains/patterns/{i} for {' → '.join(pair)}"] = tuple(chain)
+            found.append((f"/chains/patterns/{i}", tuple(chain)))
     return found
 
 

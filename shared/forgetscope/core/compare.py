@@ -5,11 +5,20 @@ only where both scored the same items; it has no interval, since the two bootstr
 an interval of a paired difference needs both experiments' answers to each item.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from forgetscope.core.compare_curvature import compare_curvature, curvature_left
+from forgetscope.core.compare_verdicts import (
+    changed_verdicts,
+    compared_verdict,
+    count_verdicts,
+    order_word,
+)
+from forgetscope.core.steps import task_of
 from forgetscope.schema.base import JsonObject
 from forgetscope.schema.compare import (
+    ChangedVerdict,
     Compared,
     ComparedGroup,
     ComparedOrder,
@@ -51,18 +60,25 @@ def compare(one: Side, other: Side) -> Comparison:
     rows = tuple(
         _row(row, theirs[row.chain, row.position], paired=same[row.task])
         for row in one.results.forgetting
-        if (row.chain, row.position) in theirs and set(row.chain) <= same.keys()
+        if (row.chain, row.position) in theirs and _tasks_of(row.chain) <= same.keys()
     )
+    orders = tuple(_orders(one.results, other.results, same))
+    changed = changed_verdicts(rows, orders, same_items={task for task in same if same[task]})
     return Comparison(
         one=_side(one),
         other=_side(other),
         tasks=tasks,
         rows=rows,
-        order_effects=tuple(_orders(one.results, other.results, same)),
+        order_effects=orders,
+        changed_verdicts=changed,
+        same_verdicts=count_verdicts(rows, orders) - len(changed),
+        curvature=tuple(
+            compare_curvature(one.results.curvature, other.results.curvature, set(same))
+        ),
         settings=tuple(_settings(one.spec, other.spec, same)),
         only_one=_leftover(one.results, other.results, same),
         only_other=_leftover(other.results, one.results, same),
-        notes=tuple(_notes(one, other, tasks, rows)),
+        notes=tuple(_notes(one, other, tasks, rows)) + tuple(_judged_notes(one, other, changed)),
     )
 
 
@@ -89,6 +105,10 @@ def _tasks(one: Side, other: Side) -> Iterator[ComparedTask]:
             )
 
 
+def _tasks_of(chain: Sequence[str]) -> set[str]:
+    return {task for task in map(task_of, chain) if task is not None}
+
+
 def _same(task: TaskInfo, twin: TaskInfo) -> bool:
     return (task.name, task.kind) == (twin.name, twin.kind)
 
@@ -103,6 +123,7 @@ def _row(one: ChainForgetting, other: ChainForgetting, *, paired: bool) -> Compa
         before=_compared(one.before, other.before, paired=paired),
         after=_compared(one.after, other.after, paired=paired),
         forgetting=_compared(one.forgetting, other.forgetting, paired=paired),
+        verdict=compared_verdict(one.verdict, other.verdict, paired=paired),
         groups=tuple(
             ComparedGroup(
                 group=group.group,
@@ -113,6 +134,8 @@ def _row(one: ChainForgetting, other: ChainForgetting, *, paired: bool) -> Compa
                 ),
                 forgetting=_compared(group.forgetting, twin.forgetting, paired=paired),
                 biased=_compared(group.biased, twin.biased, paired=paired),
+                verdict=compared_verdict(group.verdict, twin.verdict, paired=paired),
+                equivalence=compared_verdict(group.equivalence, twin.equivalence, paired=paired),
             )
             for group in one.groups
             if (twin := theirs.get(group.group)) is not None
@@ -140,6 +163,10 @@ def _orders(one: Results, other: Results, same: Mapping[str, bool]) -> Iterator[
                 safety=pair[0],
                 capability=pair[1],
                 effect=_compared(effect.effect, theirs[pair].effect, paired=paired),
+                one_p=effect.p_adjusted,
+                other_p=theirs[pair].p_adjusted,
+                one_shown=order_word(effect, one.settings.confidence),
+                other_shown=order_word(theirs[pair], other.settings.confidence),
             )
 
 
@@ -149,8 +176,9 @@ def _leftover(mine: Results, theirs: Results, same: Mapping[str, bool]) -> Lefto
         chains=tuple(
             chain
             for chain in mine.chains
-            if chain not in theirs.chains or not set(chain) <= same.keys()
+            if chain not in theirs.chains or not _tasks_of(chain) <= same.keys()
         ),
+        curvature=curvature_left(mine.curvature, theirs.curvature, set(same)),
     )
 
 
@@ -206,3 +234,14 @@ def _notes(
             "Each interval is that of its own experiment. Two intervals that overlap do not show "
             "that there is no difference, and a difference stands here without an interval."
         )
+
+
+def _judged_notes(one: Side, other: Side, changed: Sequence[ChangedVerdict]) -> Iterator[str]:
+    if changed:
+        yield (
+            "A verdict says on which side of its margin an interval lies. Two different verdicts "
+            "do not show that the experiments differ: an interval may just have crossed the margin."
+        )
+    asked = [bool(side.results.curvature) for side in (one, other)]
+    if any(asked) and not all(asked):
+        yield f"Only the {'first' if asked[0] else 'second'} experiment has curvature."

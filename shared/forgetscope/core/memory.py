@@ -18,6 +18,7 @@ __all__ = [
     "Method",
     "TrainingMemory",
     "estimate_memory",
+    "estimate_stage",
     "estimate_training",
 ]
 
@@ -35,6 +36,7 @@ _PASSING = 32  # further such bytes, in the one layer that is being differentiat
 _LINEAR_PASSING = 1.5  # that layer's linear share, where no other layer is kept
 _LOGITS = 40  # bytes per answer token and word: float32 logits and their derivatives
 _FIRST_LINEAR, _FIRST_ATTENTION = 0.4, 5  # the same for a gradient alone: share, and bytes
+_CHECK_VECTORS = 2  # held by the check beside those of its product
 
 # Training: bytes kept per token and layer in units of (hidden, intermediate) width, by dtype of the
 # arithmetic and by whether the weights themselves are trained; in the layer that is being
@@ -119,6 +121,37 @@ def estimate_memory(
         activations = first + _FIRST_ATTENTION * maps * shape.layers
     weights = shape.parameters * width
     return Memory(weights, tangents, gradients, activations, kept_vectors * vector, method)
+
+
+def estimate_stage(
+    shape: ModelShape,
+    method: Method,
+    *,
+    selected: int,
+    dtype: str,
+    rows: int,
+    sequence: int,
+    answer_tokens: int,
+    kept_vectors: int,
+) -> Memory:
+    """Bytes for a stage of such products: its largest moment is a product, or the check of the
+    product before it, which is in float32 at least and holds two more vectors."""
+
+    def product(dtype: str) -> Memory:
+        return estimate_memory(
+            shape,
+            method,
+            selected=selected,
+            dtype=dtype,
+            rows=rows,
+            sequence=sequence,
+            answer_tokens=answer_tokens,
+        )
+
+    run, check = product(dtype), product("float32" if _BYTES[dtype] < 4 else dtype)
+    vector = selected * max(_BYTES[dtype], 4)
+    check = check._replace(tangents=check.tangents + _CHECK_VECTORS * vector)
+    return max(run, check, key=lambda found: found.total)._replace(kept=kept_vectors * vector)
 
 
 class TrainingMemory(NamedTuple):

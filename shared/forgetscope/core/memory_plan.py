@@ -10,7 +10,7 @@ from forgetscope.core.memory import (
     DEFAULT_BATCH_TOKENS,
     PRODUCT_SHARE,
     Method,
-    estimate_memory,
+    estimate_stage,
     estimate_training,
 )
 from forgetscope.core.methods import LoraParams
@@ -69,7 +69,8 @@ def memory_note(
             "Memory is an estimate of what torch allocates, fitted on CPUs, never measured on a "
             "GPU: leave a fifth of the device free. Lengths are those of the longest example at "
             "four letters a token; products take micro-batches of "
-            f"{DEFAULT_BATCH_TOKENS // PRODUCT_SHARE} tokens or one row."
+            f"{DEFAULT_BATCH_TOKENS // PRODUCT_SHARE} tokens or one row. Where there is a GPU, the "
+            "Krylov space stays in the host's memory."
         )
     if parameters is None:
         return "Memory cannot be estimated: the size of the model is not known before it is here."
@@ -137,7 +138,7 @@ def _products(
             vectors = _DISPLACED_VECTORS
             if stage.kind == "curvature":
                 vectors = min(lanczos_steps(selected), int(str(params["max_iterations"])))
-            found = estimate_memory(
+            found = estimate_stage(
                 shape,
                 method,
                 selected=selected,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
+from forgetscope.core.mitigations import MITIGATIONS
 from forgetscope.core.steps import Chain, Steps
 from forgetscope.schema.recovery import MitigatedChain
 from forgetscope.schema.steps import MergeStep, ReplayStep, Step
@@ -49,9 +50,9 @@ def _parts(step: Step) -> Iterator[tuple[str, float | None]]:
         if step.mix is not None:
             yield "mix", step.mix.share
         if step.training.mitigation is not None:
-            params = step.training.mitigation.params
-            knobs = [v for k in _KNOBS if isinstance(v := params.get(k), int | float)]
-            yield step.training.mitigation.name, knobs[0] if knobs else None
+            mitigation = MITIGATIONS.get(step.training.mitigation.name)
+            params = mitigation.params.model_validate(step.training.mitigation.params).model_dump()
+            yield mitigation.name, next((float(params[k]) for k in _KNOBS if k in params), None)
         if step.monitor is not None:
             yield "monitor", step.monitor.margin
 

@@ -5,7 +5,7 @@ A new mitigation is one entry here and one module in `forgetscope.trainer.mitiga
 selection one entry here and one function in `forgetscope.trainer.selections`.
 """
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from pydantic import Field, JsonValue, ValidationError
 
@@ -56,15 +56,25 @@ class UniformParams(Value):
 
 
 class GroupBalancedParams(Value):
-    """Groups take turns."""
+    """Groups take turns, in the order of the task's sample within each; items of the same several
+    groups are a group of their own, and so are items of none."""
 
 
 class WorstGroupParams(Value):
-    """Groups take turns as often as their loss on the training examples rose: see the trainer."""
+    """Next comes an example of the group with the largest max(r, 0) / (1 + n): r is the rise of the
+    group's training loss since the task's own stage, n how many of it were taken. The aim is that
+    of group DRO (Sagawa et al. 2020, arXiv 1911.08731); the fall with n is our assumption."""
 
 
 class GradientSimilarityParams(Value):
-    """Examples whose gradient points to where the forgotten loss falls come first."""
+    """Largest dot product first of an example's gradient with that of the forgotten loss, both at
+    the model after the forgetting (TracIn, Pruthi et al. 2020, arXiv 2002.08484)."""
+
+    target: Literal["all", "worst_group"] = Field(
+        default="all",
+        description="whose loss is to fall: that of all the training examples, or of the group "
+        "whose loss rose most",
+    )
 
 
 class Mitigation(NamedTuple):
@@ -81,12 +91,14 @@ class Mitigation(NamedTuple):
 
 class Selection(NamedTuple):
     """An order of a task's examples, of which replay takes the first. `compares`: it looks at the
-    model before and after the forgetting."""
+    model before and after the forgetting, at the price of `passes` forward passes over all of
+    them (at most)."""
 
     name: str
     summary: str
     params: type[Value]
     compares: bool
+    passes: int
 
 
 MITIGATIONS: Registry[Mitigation] = Registry(
@@ -108,16 +120,17 @@ SELECTIONS: Registry[Selection] = Registry(
     [
         (s.name, s)
         for s in (
-            Selection("uniform", "As the task's sample is ordered.", UniformParams, False),
-            Selection("group_balanced", "Groups take turns.", GroupBalancedParams, False),
+            Selection("uniform", "As the task's sample is ordered.", UniformParams, False, 0),
+            Selection("group_balanced", "Groups take turns.", GroupBalancedParams, False, 0),
             Selection(
-                "worst_group", "Most from the groups that lost most.", WorstGroupParams, True
+                "worst_group", "Most from the groups that lost most.", WorstGroupParams, True, 2
             ),
             Selection(
                 "gradient_similarity",
                 "Those whose gradients undo most of the loss.",
                 GradientSimilarityParams,
                 True,
+                8,
             ),
         )
     ],

@@ -15,7 +15,7 @@ from forgetscope.core.training_plan import Chosen, Training, training_of
 from forgetscope.schema.base import JsonObject
 from forgetscope.schema.experiment import ExperimentSpec
 from forgetscope.schema.plan import PlannedStage, Queue, StageKind, StageLabel
-from forgetscope.schema.steps import MergeStep, ReplayStep
+from forgetscope.schema.steps import MergeStep
 
 __all__ = ["QUEUES", "Builder"]
 
@@ -35,9 +35,6 @@ QUEUES: Mapping[StageKind, Queue] = {
     "analyse": "analyse",
     "report": "analyse",
 }
-
-# Two models' losses on every example, and two gradients' worth of directional derivatives.
-SELECTING_PASSES = 8
 
 
 class Builder:
@@ -130,10 +127,10 @@ class Builder:
         if known is not None:
             return known
         step = self.steps.step(chain[-1])
-        if isinstance(step, ReplayStep) and step.share == 0:
-            key = self.model(chain[:-1], seed)
-        elif isinstance(step, MergeStep):
+        if isinstance(step, MergeStep):
             key = self._merge(chain, seed, step)
+        elif not self.steps.trains(chain[-1]):
+            key = self.model(chain[:-1], seed)
         else:
             key = self._train(chain, seed)
         self.models[(chain, seed)] = key
@@ -161,6 +158,8 @@ class Builder:
         return self.add("train", training.params | {"seed": seed}, inputs, label, training.tokens)
 
     def _merge(self, chain: Chain, seed: int, step: MergeStep) -> str:
+        if step.alpha in (0, 1):  # an end, which is there already
+            return self.model(chain[: step.position] if step.alpha else chain[:-1], seed)
         inputs = {
             "base": self.base,
             "checkpoint": self.model(chain[:-1], seed),
@@ -181,7 +180,7 @@ class Builder:
             inputs |= {"base": self.base, "checkpoint": self.model(chain[:-1], seed)}
             inputs["reference"] = self.model(chosen.source, seed)
             params["max_length"] = self.training(chain).params["max_length"]
-            tokens = SELECTING_PASSES * (
+            tokens = chosen.selection.passes * (
                 self.uses[chosen.task].train_examples
                 * self.facts.tasks[chosen.task].tokens_per_example
             )
@@ -220,12 +219,8 @@ class Builder:
 
     def trained_tokens(self, chain: Chain) -> int:
         """Tokens that the stages of a chain are trained on, by estimate."""
-        total = 0.0
-        for prefix in prefixes_of(chain):
-            step = self.steps.step(prefix[-1])
-            if not isinstance(step, MergeStep) and getattr(step, "share", 1) > 0:
-                total += self.training(prefix).trained_tokens
-        return round(total)
+        trained = (p for p in prefixes_of(chain) if self.steps.trains(p[-1]))
+        return round(sum(self.training(prefix).trained_tokens for prefix in trained))
 
     def evaluate(self, chain: Chain, seed: int | None, task: str) -> None:
         facts = self.facts.tasks[task]

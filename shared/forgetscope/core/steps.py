@@ -78,12 +78,18 @@ class Steps:
 
     def count(self, chain: Sequence[str]) -> int:
         """How many chains a chain of a specification stands for, without making them."""
-        names = [written.rpartition(":")[2] for written in chain]
+        names = [written.rpartition(":")[2].removeprefix("~") for written in chain]
         return math.prod(len(self._variants.get(name, ("",))) for name in names)
 
     def step(self, element: str) -> Step | None:
         """The step of an element; None for plain training on a task."""
         return self._of.get(element)
+
+    def trains(self, element: str) -> bool:
+        """Whether an element means any training: a merge does not, nor does a replay of nothing."""
+        step = self.step(element)
+        nothing = isinstance(step, ReplayStep) and step.share == 0
+        return not (nothing or isinstance(step, MergeStep))
 
     def source(self, chain: Chain, wanted: str | None) -> str:
         """The earlier task that the last element of `chain` replays or watches."""
@@ -111,15 +117,22 @@ class Steps:
         if bare == TrainStep(kind="train", task=step.task):
             return task
         same = (e for e, s in self._of.items() if s == bare and task_of(e) == task)
-        return next(same, task)
+        if (found := next(same, None)) is None:
+            start = element.partition("[")[0]
+            numbers = (f"{start}[plain{n or ''}]" for n in itertools.count())
+            found = next(name for name in numbers if name not in self._of)
+            self._of[found] = bare
+        return found
 
     def _elements(self, written: str, chain: Sequence[str], where: str) -> list[str]:
         if written in self._tasks:
             return [written]
         task, colon, name = written.rpartition(":")
+        merges = name.startswith("~")
         name = name.removeprefix("~")
         step = self._named.get(name)
-        if step is None or (colon and task not in self._tasks):
+        odd = merges and not isinstance(step, MergeStep)
+        if step is None or odd or (colon and task not in self._tasks):
             known = ", ".join([*self._tasks, *self._named])
             raise InvalidSpec(
                 f"{written!r} is neither among the tasks nor among the steps: {known}", where=where
@@ -134,6 +147,10 @@ class Steps:
                 first = next(iter(self._elements(chain[0], chain, where)))
                 own = task_of(first)
             chosen = task or own
+            if chosen is None and isinstance(step, ReplayStep):
+                raise InvalidSpec(
+                    f"{written!r} replays a task, but none was trained before it", where=where
+                )
             if chosen is None:
                 raise InvalidSpec(
                     f"the step {name!r} needs a task",
@@ -236,7 +253,9 @@ def _put(step: dict[str, Any], path: str, value: JsonValue, name: str) -> None:
     *folders, last = path.split(".")
     place = step
     for folder in folders:
-        inner = place.setdefault(folder, {})
+        if place.get(folder) is None:
+            place[folder] = {}
+        inner = place[folder]
         if not isinstance(inner, dict):
             inner = place[folder] = {"name": inner}  # a component by its name alone
         place = inner

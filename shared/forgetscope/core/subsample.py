@@ -9,7 +9,7 @@ from itertools import zip_longest
 from forgetscope.schema.errors import InvalidInput, NotEnoughExamples
 from forgetscope.schema.example import Example
 
-__all__ = ["folded", "item_key", "rank", "refuse_overlap", "refuse_twins", "subsample"]
+__all__ = ["folded", "groups_of", "item_key", "rank", "refuse_overlap", "refuse_twins", "subsample"]
 
 # Blanks and punctuation, as characters of a regular expression; what stands between them are words
 # in any script. The signs make a sum, a comparison or a number another one, so they are kept.
@@ -30,13 +30,18 @@ def folded(text: str) -> str:
     return " ".join(_TOKEN.findall(text.casefold()))
 
 
+def groups_of(example: Example) -> str:
+    """What an item counts as where groups take turns: items of the same several groups are a group
+    of their own, and so are items of none."""
+    return " + ".join(sorted(example.groups)) or "no group"
+
+
 def subsample(
     examples: Iterable[Example], n: int | None, seed: int, *, by_groups: bool = False
 ) -> list[Example]:
     """`n` examples, balanced over `stratum`; all of them when `n` is None.
 
-    `by_groups`: within each stratum over the groups as well; items of the same several groups
-    count as a group of their own, and so do items of none.
+    `by_groups`: within each stratum over the groups as well, see `groups_of`.
 
     Strata take turns in a fixed order, each giving its examples in the order of
     `rank(seed, id)`. Hence the counts of two strata differ by at most one, the choice does not
@@ -47,7 +52,7 @@ def subsample(
     """
     strata: dict[str, list[Example]] = defaultdict(list)
     for example in refuse_twins(examples):
-        groups = f"{' + '.join(sorted(example.groups)) or 'no group'}: " if by_groups else ""
+        groups = f"{groups_of(example)}: " if by_groups else ""
         strata[groups + example.stratum].append(example)
     order = sorted(strata, key=lambda stratum: rank(seed, "stratum", stratum))
     for stratum in order:

@@ -30,41 +30,44 @@ def step_count(examples: int, batch_size: int, epochs: float) -> int:
 
 
 def resolve_training(
-    training: TrainingSpec, task: str, position: int, own: TrainingValues | None = None
+    training: TrainingSpec,
+    task: str,
+    position: int,
+    own: TrainingValues | None = None,
+    own_where: str = "/training",
 ) -> JsonObject:
     """Every value of one training stage: defaults, then the spec, then overrides in order, then
-    those of its step (`own`). `steps` and `mitigation` are there only when they are asked for.
+    those of its step (`own`, which stands at `own_where`). `steps` and `mitigation` are there only
+    when they are asked for.
 
-    Raises UnknownName for the method, InvalidSpec for its parameters.
+    Raises UnknownName and InvalidSpec for the method, the mitigation, and their parameters.
     """
     values: JsonObject = dict(TRAINING_DEFAULTS)
-    layers = [training.model_dump(exclude={"overrides"}, exclude_none=True)]
-    for override in training.overrides:
+    layers = [("/training", training.model_dump(exclude={"overrides"}, exclude_none=True))]
+    for i, override in enumerate(training.overrides):
         if override.task in (None, task) and override.position in (None, position):
-            layers.append(override.values.model_dump(exclude_none=True))
+            found = override.values.model_dump(exclude_none=True)
+            layers.append((f"/training/overrides/{i}/values", found))
     if own is not None:
-        layers.append(own.model_dump(exclude_none=True))
+        layers.append((own_where, own.model_dump(exclude_none=True)))
     choice: JsonObject = {"name": "full", "params": {}}
     mitigation: JsonObject | None = None
-    for layer in layers:
-        chosen = layer.pop("method", None)
-        choice = chosen if isinstance(chosen, dict) else choice
-        mitigating = layer.pop("mitigation", None)
-        mitigation = mitigating if isinstance(mitigating, dict) else mitigation
+    method_at = mitigation_at = ""
+    for at, layer in layers:
+        if isinstance(chosen := layer.pop("method", None), dict):
+            choice, method_at = chosen, f"{at}/method"
+        if isinstance(chosen := layer.pop("mitigation", None), dict):
+            mitigation, mitigation_at = chosen, f"{at}/mitigation"
         values.update(layer)
-    method = METHODS.get(str(choice["name"]))
+    method = METHODS.get(str(choice["name"]), where=method_at)
     values["method"] = method.name
-    values["method_params"] = method.resolve(choice["params"])
+    values["method_params"] = method.resolve(choice["params"], where=method_at)
     values.setdefault("learning_rate", method.default_learning_rate)
     values.setdefault("micro_batch_size", values["batch_size"])
     if mitigation is not None:
-        component = MITIGATIONS.get(str(mitigation["name"]), where="/training/mitigation")
+        component = MITIGATIONS.get(str(mitigation["name"]), where=mitigation_at)
         values["mitigation"] = component.name
         values["mitigation_params"] = resolve_component(
-            "mitigation",
-            component.params,
-            component.name,
-            mitigation["params"],
-            "/training/mitigation",
+            "mitigation", component.params, component.name, mitigation["params"], mitigation_at
         )
     return values

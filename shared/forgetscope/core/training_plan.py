@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from forgetscope.core.facts import TaskFacts
+from forgetscope.core.methods import METHODS
 from forgetscope.core.mitigations import MITIGATIONS, SELECTIONS, Selection, resolve_component
 from forgetscope.core.steps import Chain, Steps, task_of
 from forgetscope.core.training import resolve_training, step_count
@@ -60,18 +61,18 @@ def training_of(
     assert not isinstance(step, MergeStep)
     position = len(chain)
     where = f"/steps/{_name(chain[-1])}" if step else "/training"
-    params = resolve_training(spec.training, task, position, step.training if step else None)
+    own = step.training if step else None
+    params = resolve_training(spec.training, task, position, own, f"{where}/training")
+    batch_size = int(str(params["batch_size"]))
     available = uses[task].train_examples
     examples, extra = available, 0
     replayed: Chosen | None = None
     monitor: Chosen | None = None
     if isinstance(step, ReplayStep):
         examples = _share(step.share, available)
-        params["take"] = examples
-        replayed = _chosen(chain, task, step.selection, f"{where}/selection")
-        if step.equal_steps:
-            size, epochs = int(str(params["batch_size"])), float(str(params["epochs"]))
-            params["steps"] = step_count(available, size, epochs)
+        replayed = _chosen(steps, chain, task, step.selection, f"{where}/selection")
+        if step.equal_steps and examples < available and "steps" not in params:
+            params["steps"] = step_count(available, batch_size, float(str(params["epochs"])))
     elif isinstance(step, TrainStep):
         if step.train_examples is not None:
             if step.train_examples > available:
@@ -80,7 +81,7 @@ def training_of(
                     where=f"{where}/train_examples",
                     hint="Raise train_examples of the task.",
                 )
-            examples = params["take"] = step.train_examples
+            examples = step.train_examples
         if step.mix is not None and step.mix.share > 0:
             replayed = _mixed(steps, chain, step.mix, f"{where}/mix/selection")
             extra = _share(step.mix.share, uses[replayed.task].train_examples)
@@ -88,13 +89,16 @@ def training_of(
         if step.monitor is not None:
             monitor = _monitored(steps, chain, step.monitor, facts, where)
             params["monitor"] = step.monitor.model_dump(mode="json", exclude={"task"})
-    anchors = _anchors(spec, steps, chain, params, where)
+    if examples < available:  # all of them is the same training, asked for in whatever way
+        params["take"] = examples
+    mitigating = where if own is not None and own.mitigation is not None else ""
+    anchors = _anchors(spec, steps, chain, params, f"{mitigating}/training/mitigation")
     lengths = examples * facts[task].tokens_per_example
     if extra and replayed is not None:
         lengths += extra * facts[replayed.task].tokens_per_example
     rounds = float(str(params["epochs"]))
     if (asked := params.get("steps")) is not None:
-        rounds = int(str(asked)) * int(str(params["batch_size"])) / (examples + extra)
+        rounds = int(str(asked)) / step_count(examples + extra, batch_size, 1)
     passes = PASSES_PER_TRAINED_TOKEN
     if (name := params.get("mitigation")) is not None:
         passes = round(passes * MITIGATIONS.get(str(name)).passes)
@@ -116,25 +120,25 @@ def _share(share: float, of: int) -> int:
 
 
 def _name(element: str) -> str:
-    return element.rpartition(":")[2].partition("[")[0].removeprefix("~")
+    return element.partition("[")[0].rpartition(":")[2].removeprefix("~")
 
 
-def _source(chain: Chain, task: str) -> Chain:
+def _source(steps: Steps, chain: Chain, task: str) -> Chain:
     """The prefix that was last trained on `task` before the last element."""
-    at = max(i for i, element in enumerate(chain[:-1]) if task_of(element) == task)
+    at = max(i for i, e in enumerate(chain[:-1]) if task_of(e) == task and steps.trains(e))
     return chain[: at + 1]
 
 
-def _chosen(chain: Chain, task: str, choice: Choice, where: str) -> Chosen:
+def _chosen(steps: Steps, chain: Chain, task: str, choice: Choice, where: str) -> Chosen:
     selection = SELECTIONS.get(choice.name, where=where)
     params = resolve_component(
         "selection", selection.params, selection.name, dict(choice.params), where
     )
-    return Chosen(task, selection, params, _source(chain, task))
+    return Chosen(task, selection, params, _source(steps, chain, task))
 
 
 def _mixed(steps: Steps, chain: Chain, mix: Mix, where: str) -> Chosen:
-    chosen = _chosen(chain, steps.source(chain, mix.task), mix.selection, where)
+    chosen = _chosen(steps, chain, steps.source(chain, mix.task), mix.selection, where)
     if chosen.selection.compares:
         raise InvalidSpec(
             f"{chosen.selection.name} looks at what was forgotten, and nothing is before the stage",
@@ -154,7 +158,7 @@ def _monitored(
             where=f"{where}/monitor",
             hint="Monitor a task with options.",
         )
-    return Chosen(task, SELECTIONS.get("uniform"), {}, _source(chain, task))
+    return Chosen(task, SELECTIONS.get("uniform"), {}, _source(steps, chain, task))
 
 
 def _anchors(
@@ -167,21 +171,31 @@ def _anchors(
     if len(chain) == 1:
         raise InvalidSpec(
             f"{name} protects earlier tasks, and this is the first stage",
-            where=f"{where}/training/mitigation",
+            where=where,
             hint="Use it from the second stage on.",
         )
-    for at in range(1, len(chain)):
-        task, step = task_of(chain[at - 1]), steps.step(chain[at - 1])
-        if task is None or isinstance(step, MergeStep):
-            raise InvalidSpec(
-                f"{name} cannot stand after a merge", where=f"{where}/training/mitigation"
-            )
-        before = resolve_training(spec.training, task, at, step.training if step else None)
+    if not METHODS.get(str(params["method"])).lasting:
+        raise InvalidSpec(
+            f"{name} compares parameters across stages, and {params['method']} trains new ones in "
+            "each",
+            where=where,
+            hint="Use full tuning or LoRA.",
+        )
+    trained = []
+    for at, element in enumerate(chain[:-1], start=1):
+        step = steps.step(element)
+        if isinstance(step, MergeStep):
+            raise InvalidSpec(f"{name} cannot stand after a merge", where=where)
+        if not steps.trains(element):
+            continue
+        trained.append(chain[:at])
+        own = step.training if step else None
+        before = resolve_training(spec.training, str(task_of(element)), at, own)
         if any(before[key] != params[key] for key in ("method", "method_params")):
             raise InvalidSpec(
                 f"{name} needs the same parameters to be trained in every stage; stage {at} is "
                 f"tuned by {before['method']}, this one by {params['method']}",
-                where=f"{where}/training/mitigation",
+                where=where,
                 hint="Use one method with the same parameters throughout.",
             )
-    return tuple(chain[:at] for at in range(1, len(chain)))
+    return tuple(trained)

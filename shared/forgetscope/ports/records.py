@@ -15,6 +15,7 @@ from forgetscope.schema.experiment import ExperimentSpec
 from forgetscope.schema.plan import Plan, Queue, StageKind
 from forgetscope.schema.stage import (
     BlobRef,
+    Breach,
     ExperimentState,
     Failure,
     Manifest,
@@ -227,6 +228,9 @@ class Records(Protocol):
         self, key: str, attempt: int, *, lease_seconds: float, progress: Progress | None
     ) -> Directive:
         """Extend the lease and record progress."""
+
+    def breach(self, key: str, attempt: int, breach: Breach) -> bool:
+        """Tell every experiment of the stage, once for each group. False when fenced off."""
 
     def save_resume(self, key: str, attempt: int, manifest: Manifest) -> bool:
         """Record a point to resume from. False when fenced off. Replaced points are garbage."""

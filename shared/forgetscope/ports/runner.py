@@ -3,7 +3,7 @@
 from typing import NamedTuple, Protocol
 
 from forgetscope.ports.records import Claim
-from forgetscope.schema.stage import Failure, Manifest, Progress
+from forgetscope.schema.stage import Breach, Failure, Manifest, Progress
 
 __all__ = ["Died", "Done", "Failed", "Message", "Runner", "Saved"]
 
@@ -32,7 +32,7 @@ class Died(NamedTuple):
     reason: str
 
 
-Message = Progress | Saved | Done | Failed | Died
+Message = Progress | Breach | Saved | Done | Failed | Died
 
 
 class Runner(Protocol):

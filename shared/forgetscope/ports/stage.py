@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 
 from forgetscope.schema.base import JsonObject
 from forgetscope.schema.plan import StageKind
-from forgetscope.schema.stage import Manifest
+from forgetscope.schema.stage import Breach, Manifest
 
 __all__ = ["Machine", "StageFunction", "StageIO", "Work"]
 
@@ -57,6 +57,9 @@ class StageIO(Protocol):
 
     def progress(self, done: float, total: float, unit: str, **metrics: float) -> None:
         """Cheap: call it as often as you like, it is thinned out."""
+
+    def breach(self, breach: Breach) -> None:
+        """Tell of a monitor's call, at once. An attempt that resumes may tell it again."""
 
     def save_resume(self, folder: Path) -> None:
         """Keep the files of `folder` as the point from which a later attempt continues."""

@@ -5,19 +5,28 @@ from typing import Literal
 from pydantic import Field, JsonValue
 
 from forgetscope.schema.base import Value
+from forgetscope.schema.curvature import Iterated
 from forgetscope.schema.measured import Measured
+from forgetscope.schema.verdicts import Judged
 
 __all__ = [
+    "ChangedVerdict",
     "Compared",
+    "ComparedCurvature",
     "ComparedGroup",
+    "ComparedIterated",
     "ComparedOrder",
     "ComparedRow",
     "ComparedSide",
     "ComparedTask",
+    "ComparedVerdict",
     "Comparison",
     "Leftover",
+    "OrderWord",
     "SettingDifference",
 ]
+
+OrderWord = Literal["safety first forgets more", "capability first forgets more", "not shown"]
 
 
 class ComparedSide(Value):
@@ -49,6 +58,15 @@ class Compared(Value):
     difference: Measured
 
 
+class ComparedVerdict(Value):
+    """The verdicts of both. `caution`: why two different ones need not mean a difference."""
+
+    one: Judged
+    other: Judged
+    changed: bool
+    caution: str | None = None
+
+
 class ComparedGroup(Value):
     """One group of a row. `too_small` names where it is too small to judge."""
 
@@ -58,6 +76,8 @@ class ComparedGroup(Value):
     too_small: tuple[Literal["one", "other"], ...] = ()
     forgetting: Compared
     biased: Compared = Field(description="biased forgetting, pooled")
+    verdict: ComparedVerdict
+    equivalence: ComparedVerdict
 
 
 class ComparedRow(Value):
@@ -70,15 +90,62 @@ class ComparedRow(Value):
     before: Compared = Field(description="accuracy after the task's own stage")
     after: Compared = Field(description="accuracy at the end of the chain")
     forgetting: Compared
+    verdict: ComparedVerdict
     groups: tuple[ComparedGroup, ...]
 
 
 class ComparedOrder(Value):
-    """The order effect of a pair that both have in both orders."""
+    """The order effect of a pair that both have in both orders. An effect is shown where its p,
+    corrected over the pairs, is below 1 − confidence."""
 
     safety: str
     capability: str
     effect: Compared
+    one_p: Measured = Field(description="Holm over the pairs")
+    other_p: Measured
+    one_shown: OrderWord
+    other_shown: OrderWord
+
+
+class ChangedVerdict(Value):
+    """A verdict of the second experiment that is not that of the first, or an order effect that is
+    shown in one of them only, or the other way round."""
+
+    about: Literal["forgetting", "biased forgetting", "equivalence of a group", "order effect"]
+    chain: tuple[str, ...] = Field(description="of an order effect: the pair, safety first")
+    task: str | None
+    position: int | None
+    group: str | None
+    one: str
+    other: str
+    caution: str | None
+
+
+class ComparedIterated(Value):
+    """A number of curvature of both; `difference` is other − one where both have converged on the
+    same examples and parameters, else the reason."""
+
+    one: Iterated
+    other: Iterated
+    difference: Measured
+
+
+class ComparedCurvature(Value):
+    """The Hessian of a task's loss after `chain`, on set number `set` of its training examples, in
+    a seed that both have. Curvature vanishes with the loss, which therefore stands beside it."""
+
+    chain: tuple[str, ...]
+    task: str
+    seed: int
+    set: int = Field(ge=1)
+    same_examples: bool
+    same_parameters: bool
+    one_loss: float
+    other_loss: float
+    radius: ComparedIterated
+    largest: ComparedIterated = Field(description="λ_max")
+    lowest: ComparedIterated = Field(description="λ_min")
+    trace: ComparedIterated
 
 
 class SettingDifference(Value):
@@ -94,6 +161,9 @@ class Leftover(Value):
 
     tasks: tuple[str, ...]
     chains: tuple[tuple[str, ...], ...]
+    curvature: tuple[str, ...] = Field(
+        default=(), description="models whose curvature the other has not: chain, seed and set"
+    )
 
 
 class Comparison(Value):
@@ -105,6 +175,9 @@ class Comparison(Value):
     tasks: tuple[ComparedTask, ...]
     rows: tuple[ComparedRow, ...]
     order_effects: tuple[ComparedOrder, ...]
+    changed_verdicts: tuple[ChangedVerdict, ...]
+    same_verdicts: int = Field(ge=0, description="verdicts and order effects that are as before")
+    curvature: tuple[ComparedCurvature, ...]
     settings: tuple[SettingDifference, ...]
     only_one: Leftover
     only_other: Leftover

@@ -93,6 +93,9 @@ class Iterated(Value):
     iterations: int = Field(default=0, ge=0)
     tolerance: float | None = None
     verdict: Literal["converged", "not converged"] | None = None
+    why: str | None = Field(
+        default=None, description="in results: why it has not converged, and what to do"
+    )
 
     @model_validator(mode="after")
     def _value_or_reason(self) -> "Iterated":

@@ -11,7 +11,7 @@ from pydantic import Field
 from forgetscope.schema.base import Value
 from forgetscope.schema.measured import Measured
 
-__all__ = ["GroupRecovery", "MitigatedChain", "Price", "RecoveryRow"]
+__all__ = ["GroupRecovery", "MitigatedChain", "Price", "RecoveryRow", "Simultaneous"]
 
 
 class MitigatedChain(Value):
@@ -33,6 +33,15 @@ class MitigatedChain(Value):
     plain_tokens: int = Field(ge=0, description="trained on by the plain chain")
 
 
+class Simultaneous(Value):
+    """Numbers of a group with intervals that hold for all judged groups of the row together
+    (Bonferroni). Groups that are too small have none."""
+
+    forgotten: Measured
+    remaining: Measured
+    recovery: Measured
+
+
 class GroupRecovery(Value):
     """Recovery of one group; see `RecoveryRow`."""
 
@@ -43,7 +52,12 @@ class GroupRecovery(Value):
     forgotten: Measured
     regained: Measured
     recovery: Measured
-    biased: Measured = Field(description="biased forgetting at the end of the mitigated chain")
+    remaining: Measured
+    biased: Measured = Field(
+        description="biased forgetting at the end of the mitigated chain, with an interval that "
+        "holds for all judged groups together"
+    )
+    simultaneous: Simultaneous
 
 
 class Price(Value):
@@ -51,18 +65,26 @@ class Price(Value):
     minus that at the end of the mitigated one."""
 
     task: str
+    items: int
+    clusters: int
     plain: Measured
     mitigated: Measured
     price: Measured
+    simultaneous: Measured = Field(
+        description="`price`, with an interval that holds for all prices of the row together"
+    )
 
 
 class RecoveryRow(Value):
     """How much of `task`, trained at `position` of the plain chain, a mitigation brings back.
 
     `forgotten` = Acc_A − Acc_AB, `regained` = Acc_M − Acc_AB, `recovery` = regained / forgotten
-    (METHOD.md section 2; undefined where nothing was forgotten), with A the model after the task's
-    own stage, AB the end of the plain chain, M the end of the mitigated one, over items scored
-    under all three.
+    (METHOD.md section 2), with A the model after the task's own stage in the plain chain, AB the
+    end of the plain chain, M the end of the mitigated one, over items scored under all three in
+    every seed. `recovery` is undefined where no forgetting is shown: `forgotten` is not above 0, or
+    its interval includes 0 or is missing. Its interval holds every ratio ρ for which that of
+    regained − ρ·forgotten includes 0 (Fieller 1954, JRSS B 16, 175-185), so that it stays honest
+    where the denominator is small.
     """
 
     mitigated: MitigatedChain
@@ -70,6 +92,7 @@ class RecoveryRow(Value):
     position: int
     items: int
     clusters: int
+    unscored: int = Field(ge=0, description="items left out: not scored under all three models")
     before: Measured = Field(description="Acc_A")
     plain: Measured = Field(description="Acc_AB")
     after: Measured = Field(description="Acc_M")
@@ -78,11 +101,15 @@ class RecoveryRow(Value):
     recovery: Measured
     remaining: Measured = Field(description="Acc_A − Acc_M: forgetting under the mitigation")
     groups: tuple[GroupRecovery, ...]
-    worst_group: str | None = Field(description="that of the largest biased forgetting, if any")
+    worst_group: str | None = Field(
+        description="the judged group of the largest biased forgetting, if any"
+    )
     worst_biased: Measured
+    plain_worst_biased: Measured = Field(description="that at the end of the plain chain")
     prices: tuple[Price, ...]
     front: Literal["on", "off"] | None = Field(
         default=None,
-        description="on the Pareto front of forgetting, worst biased forgetting, price and tokens "
-        "among the chains with the same plain one; null where one of them is undefined",
+        description="on the Pareto front of remaining forgetting, worst biased forgetting, largest "
+        "price and extra tokens, by the values alone, among the plain chain and all rows of the "
+        "same task, position and plain chain; null where one of the four is undefined",
     )

@@ -14,6 +14,7 @@ from forgetscope.schema.experiment import AnalysisSpec
 from forgetscope.schema.measured import Measured
 from forgetscope.schema.mechanisms import Mechanisms
 from forgetscope.schema.noise import TaskNoise
+from forgetscope.schema.recovery import RecoveryRow
 from forgetscope.schema.verdicts import Agreement, Judged, McNemarRow, TransferRow, Variance
 
 __all__ = [
@@ -262,6 +263,7 @@ class Results(Value):
     forgetting: tuple[ChainForgetting, ...]
     order_effects: tuple[OrderEffect, ...]
     transfer: tuple[TransferRow, ...] = ()
+    recovery: tuple[RecoveryRow, ...] = ()
     consistency: tuple[Agreement, ...] = ()
     variance: Variance = Variance()
     bbq: tuple[BbqResults, ...] = ()

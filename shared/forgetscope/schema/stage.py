@@ -9,6 +9,7 @@ from forgetscope.schema.plan import Queue, StageKind
 
 __all__ = [
     "BlobRef",
+    "Breach",
     "ExperimentState",
     "Failure",
     "Manifest",
@@ -48,6 +49,21 @@ class Progress(Value):
     unit: str
     eta_seconds: float | None = Field(default=None, ge=0)
     metrics: dict[str, float] = {}
+
+
+class Breach(Value):
+    """A monitor's call: the biased forgetting of a group passed the margin while a stage trained.
+
+    `mean` is that of all looks so far, `lower` the lower end of its interval.
+    """
+
+    group: str
+    step: int = Field(ge=1, description="optimiser steps done at the look of the call")
+    look: int = Field(ge=1)
+    margin: float
+    mean: float
+    lower: float
+    action: Literal["warn", "stop", "rollback"]
 
 
 class Failure(Value):

@@ -51,13 +51,19 @@ class Mix(Value):
 class MonitorSpec(Value):
     """Looks at an earlier task's groups while a stage trains (probes are training examples).
 
-    `alpha` bounds the chance that any group is ever called although its biased forgetting never
-    passed `margin`, at however many looks.
+    `alpha` bounds the chance that any group is ever called although its biased forgetting of these
+    examples had not passed `margin`, at however many looks.
     """
 
     task: Slug | None = Field(default=None, description="the chain's first task when absent")
     every: int = Field(default=10, ge=1, description="optimiser steps between two looks")
-    items_per_group: int = Field(default=8, ge=1, le=10_000, description="drawn at each look")
+    items_per_group: int = Field(
+        default=8,
+        ge=1,
+        le=10_000,
+        description="drawn at each look, with replacement; items of the same several groups count "
+        "as a group of their own here, and so do items of none",
+    )
     margin: float = Field(default=0.05, ge=0, lt=1, description="of biased forgetting")
     alpha: float = Field(default=0.05, gt=0, lt=0.5)
     action: Literal["warn", "stop", "rollback"] = Field(

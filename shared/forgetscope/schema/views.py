@@ -46,6 +46,7 @@ EventType = Literal[
     "stage.ready",
     "stage.running",
     "stage.progress",
+    "stage.breach",
     "stage.succeeded",
     "stage.retrying",
     "stage.failed",

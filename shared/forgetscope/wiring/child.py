@@ -26,10 +26,11 @@ from forgetscope.ports.store import Store
 from forgetscope.schema.base import Value
 from forgetscope.schema.errors import CorruptBlob, ForgetScopeError, NotFound, Unavailable
 from forgetscope.schema.plan import Queue
-from forgetscope.schema.stage import BlobRef, Failure, Manifest, Progress
+from forgetscope.schema.stage import BlobRef, Breach, Failure, Manifest, Progress
 from forgetscope.wiring.cache import InputCache
 from forgetscope.wiring.logs import configure_logs
 from forgetscope.wiring.messages import (
+    BreachWord,
     DoneWord,
     FailedWord,
     Order,
@@ -105,6 +106,10 @@ class ProcessIO:
                 )
             )
         )
+
+    def breach(self, breach: Breach) -> None:
+        """See StageIO."""
+        self._say(BreachWord(breach=breach))
 
     def save_resume(self, folder: Path) -> None:
         """See StageIO."""

@@ -7,7 +7,7 @@ from pydantic import Field, TypeAdapter
 from forgetscope.ports.runner import Died, Done, Failed, Message, Saved
 from forgetscope.schema.base import JsonObject, Value
 from forgetscope.schema.plan import StageKind
-from forgetscope.schema.stage import Failure, Manifest, Progress
+from forgetscope.schema.stage import Breach, Failure, Manifest, Progress
 
 __all__ = ["Order", "Word", "read_order", "read_word", "to_message", "write"]
 
@@ -27,6 +27,13 @@ class ProgressWord(Value):
 
     word: Literal["progress"] = "progress"
     progress: Progress
+
+
+class BreachWord(Value):
+    """Process → worker."""
+
+    word: Literal["breach"] = "breach"
+    breach: Breach
 
 
 class SavedWord(Value):
@@ -50,8 +57,9 @@ class FailedWord(Value):
     failure: Failure
 
 
-Word = Annotated[ProgressWord | SavedWord | DoneWord | FailedWord, Field(discriminator="word")]
-_word: TypeAdapter[ProgressWord | SavedWord | DoneWord | FailedWord] = TypeAdapter(Word)
+_AnyWord = ProgressWord | BreachWord | SavedWord | DoneWord | FailedWord
+Word = Annotated[_AnyWord, Field(discriminator="word")]
+_word: TypeAdapter[_AnyWord] = TypeAdapter(Word)
 
 
 def write(value: Value) -> bytes:
@@ -64,16 +72,18 @@ def read_order(line: bytes) -> Order:
     return Order.model_validate_json(line)
 
 
-def read_word(line: bytes) -> ProgressWord | SavedWord | DoneWord | FailedWord:
+def read_word(line: bytes) -> _AnyWord:
     """Raises pydantic.ValidationError."""
     return _word.validate_json(line)
 
 
-def to_message(word: ProgressWord | SavedWord | DoneWord | FailedWord) -> Message:
+def to_message(word: _AnyWord) -> Message:
     """The runner port's form."""
     match word:
         case ProgressWord():
             return word.progress
+        case BreachWord():
+            return word.breach
         case SavedWord():
             return Saved(word.manifest)
         case DoneWord():
@@ -82,4 +92,4 @@ def to_message(word: ProgressWord | SavedWord | DoneWord | FailedWord) -> Messag
             return Failed(word.failure)
 
 
-__all__ += ["Died", "DoneWord", "FailedWord", "ProgressWord", "SavedWord"]
+__all__ += ["BreachWord", "Died", "DoneWord", "FailedWord", "ProgressWord", "SavedWord"]

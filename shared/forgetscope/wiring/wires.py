@@ -101,13 +101,14 @@ def build_models(settings: Settings, store: Store) -> Models:
 
 def build_platform(settings: Settings) -> Platform:
     """Everything a use case needs. Opens no connection before it is used."""
-    from forgetscope.adapters.sql import SqlLibrary, SqlRecords, connect
+    from forgetscope.adapters.sql import SqlLibrary, SqlRecords, SqlSearches, connect
 
     store = build_store(settings)
     engine = connect(database_url(settings))
     return Platform(
         records=SqlRecords(engine),
         library=SqlLibrary(engine),
+        searches=SqlSearches(engine),
         store=store,
         doorbell=_build_doorbell(settings),
         rows=build_rows(settings, store),

@@ -5,8 +5,7 @@ import zlib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forgetscope.evaluator.engines.base import ChoiceItem, Tokens
-from forgetscope.evaluator.engines.rows import RowScore, assemble, rows_of
+from forgetscope.modeling.option_rows import ChoiceItem, RowScore, Tokens, assemble, rows_of
 
 tokens = st.lists(st.integers(0, 3), min_size=1, max_size=4).map(tuple)
 items = st.lists(

@@ -10,7 +10,7 @@ from tiny_llama import tiny_model
 from transformers import GPT2Config, LlamaConfig
 
 from forgetscope.core.memory import Method, estimate_memory
-from forgetscope.core.model_shape import ModelShape, shape_of
+from forgetscope.core.model_shape import ModelShape, parameter_count, shape_of
 from forgetscope.modeling.curvature.density import Quadrature, estimate_density, smoothed
 from forgetscope.modeling.curvature.trace import Sketch, estimate_trace
 from forgetscope.schema.errors import InvalidInput, StageCancelled
@@ -201,7 +201,9 @@ def test_kept_vectors_of_a_krylov_space_are_counted_in_float32() -> None:
 def test_the_shape_comes_from_the_configuration() -> None:
     model = tiny_model()
     count = sum(p.numel() for p in model.parameters())
-    assert shape_of(model.config.to_dict(), count) == ModelShape(count, 2, 32, 48, 2, 43)
-    assert shape_of(LlamaConfig(), 1)[1:] == LLAMA_7B[1:]
+    assert shape_of(model.config.to_dict(), count) == ModelShape(count, 2, 32, 48, 2, 43, 1, 16)
+    assert parameter_count(shape_of(model.config.to_dict(), count)) == count
+    default = shape_of(LlamaConfig().to_dict(), None)
+    assert default[:6] == LLAMA_7B[:6]
     with pytest.raises(InvalidInput, match="gpt2"):
-        shape_of(GPT2Config(), 1)
+        shape_of(GPT2Config().to_dict(), 1)

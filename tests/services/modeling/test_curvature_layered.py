@@ -11,14 +11,15 @@ from curvature_models import batches, generator, items, one_thread, peak_bytes, 
 from tiny_llama import tiny_model
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from forgetscope.core.memory import Method, estimate_memory
+from forgetscope.core.memory import Method, estimate_memory, estimate_stage
 from forgetscope.core.model_shape import shape_of
 from forgetscope.modeling.batches import Item
 from forgetscope.modeling.curvature.layered import layered_operator
-from forgetscope.modeling.curvature.objective import answer_objective, prepared
+from forgetscope.modeling.curvature.objective import answer_objective, prepared, widened
 from forgetscope.modeling.curvature.operators import gaussian
 from forgetscope.modeling.curvature.products import difference_product, exact_operator
 from forgetscope.modeling.curvature.selection import select_parameters
+from forgetscope.modeling.curvature.self_check import self_check
 from forgetscope.schema.errors import InvalidInput
 
 
@@ -82,6 +83,39 @@ def test_the_estimated_memory_is_near_the_measured_one(dtype: str, adapter: bool
                 answer_tokens=objective.tokens,
             )
             assert estimate.total == pytest.approx(peak_bytes(product) + held, rel=0.25)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_the_estimated_memory_of_a_stage_covers_its_check(dtype: str) -> None:
+    """Of a model whose weights outweigh its activations, as those of large ones do."""
+    model: Any = tiny_model(
+        hidden_size=256,
+        intermediate_size=688,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        num_key_value_heads=4,
+    ).to(getattr(torch, dtype))
+    parameters = select_parameters(model)
+    everything = list(model.parameters())
+    count = sum(p.numel() for p in everything)
+    data = batches(sequences(32))
+    with one_thread(), prepared(model, parameters), widened(model):
+        objective = answer_objective(model, data, parameters)
+        operator = exact_operator(objective)
+        self_check(operator, objective, generator())
+        peak = peak_bytes(lambda: self_check(operator, objective, generator()))
+        held = sum(x.nbytes for x in everything)
+    estimate = estimate_stage(
+        shape_of(model.config.to_dict(), count),
+        "exact",
+        selected=count,
+        dtype=dtype,
+        rows=4,
+        sequence=31,
+        answer_tokens=objective.tokens,
+        kept_vectors=0,
+    )
+    assert estimate.total == pytest.approx(held + peak, rel=0.25)
 
 
 def test_another_kind_of_model_is_refused() -> None:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from tiny_llama import tiny_model, tiny_tokenizer
 from transformers import get_linear_schedule_with_warmup
 
+from forgetscope.core.training import step_count
 from forgetscope.modeling.batches import Item, collate, encode_examples
 from forgetscope.modeling.loading import TokenizerEncoder
 from forgetscope.schema.errors import InvalidInput

@@ -1,5 +1,6 @@
 """The loop against an independent one, and what must not change its result."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from forgetscope.ports.stage import Machine
 from forgetscope.schema.errors import TrainingDiverged
 from forgetscope.trainer.batches import examples_of_step
 from forgetscope.trainer.distributed import Alone
+from forgetscope.trainer.mitigations import Mitigation, Scene, begin_plain
 from forgetscope.trainer.params import TrainParams
 from forgetscope.trainer.recipe import train
 from forgetscope.trainer.resume import Step
@@ -24,13 +26,27 @@ GOLDEN = [4.1449, 3.5843, 3.8806, 2.1005, 2.4427, 2.2015]  # nats per answer tok
 ITEMS = encode_examples(make_examples(20), TokenizerEncoder(tiny_tokenizer()), eos=2, max_length=64)
 
 
+def plain(trained: Mapping[str, torch.Tensor]) -> Mitigation:
+    return begin_plain(Scene(trained, ()), {})
+
+
 def run(
     model: Any, folder: Path, items: list[Item] = ITEMS, seed: int = 7, **changes: Any
 ) -> list[Step]:
     params = TrainParams(**(TRAINING | changes))
     io = FolderIO(folder, machine=Machine(resume_seconds=1e9))
     with deterministic("cpu", threads=1, seed=seed):
-        return train(model, items, params, io, seed=seed, clock=lambda: 0.0, processes=Alone())
+        return train(
+            model,
+            items,
+            params,
+            io,
+            seed=seed,
+            clock=lambda: 0.0,
+            processes=Alone(),
+            begin=plain,
+            begin_watch=lambda trained: None,
+        )
 
 
 def losses(steps: list[Step]) -> list[float]:
@@ -204,6 +220,8 @@ def test_progress_tells_loss_rate_and_speed(tmp_path: Path) -> None:
         seed=0,
         clock=lambda: float(next(ticks)),
         processes=Alone(),
+        begin=plain,
+        begin_watch=lambda trained: None,
     )
     assert [report[:3] for report in io.reports] == [(i + 1, 6, "step") for i in range(6)]
     epoch_tokens = sum(len(item.ids) for item in ITEMS)

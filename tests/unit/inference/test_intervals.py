@@ -11,12 +11,11 @@ from forgetscope.core.groups import arrange
 from forgetscope.core.inference.intervals import (
     Method,
     acceleration,
-    expanded,
     interval,
     jackknife_clusters,
     jackknife_seeds,
-    unexpanded,
 )
+from forgetscope.core.inference.spread import RunVariance, added, expanded
 from forgetscope.schema.results import Measured
 
 
@@ -26,6 +25,8 @@ def made(
     method: Method,
     jackknives: list[np.ndarray],
     clusters: int = 10,
+    runs: RunVariance | None = None,
+    bounds: tuple[float, float] | None = None,
 ) -> Measured:
     return interval(
         np.array([value]),
@@ -36,6 +37,8 @@ def made(
         jackknives=jackknives,
         confidence=0.9,
         undefined="nothing scored",
+        runs=runs,
+        bounds=bounds,
     )
 
 
@@ -79,14 +82,6 @@ def test_a_symmetric_case_needs_no_correction() -> None:
     assert (one.low, one.high) == pytest.approx((two.low, two.high))
 
 
-@settings(deadline=None)
-@given(st.integers(2, 200), st.integers(0, 500), st.floats(-4, 4))
-def test_the_expansion_widens_and_can_be_undone(clusters: int, others: int, z: float) -> None:
-    drawn = clusters + others
-    assert abs(expanded(z, clusters, drawn)) >= abs(z) - 1e-12
-    assert unexpanded(expanded(z, clusters, drawn), clusters, drawn) == pytest.approx(z, abs=1e-9)
-
-
 def test_the_expanded_interval_of_normal_replicates_is_the_t_interval() -> None:
     """Replicates with the standard deviation of a bootstrap, s·√((n−1)/n)/√n with s = 1."""
     n = 6
@@ -113,7 +108,7 @@ def test_where_bca_has_no_interval_it_says_why() -> None:
     for value, values, leave_one_out, clusters, reason in [
         (2.0, replicates, jackknife, 10, "do not lie on both sides"),
         (0.5, np.full(100, 0.5), jackknife, 10, "do not lie on both sides"),
-        (0.5, replicates, np.array([0.1, np.nan]), 10, "undefined when one cluster or seed"),
+        (0.5, replicates, np.array([0.1, np.nan]), 10, "undefined when one cluster"),
         (0.5, replicates, jackknife, 1, "single cluster"),
         (0.0101, replicates, np.array([0.0] * 50 + [1.0]), 51, None),
     ]:
@@ -164,3 +159,35 @@ def test_the_jackknife_does_not_depend_on_the_size_of_a_chunk(
     monkeypatch.setattr("forgetscope.core.inference.intervals._CHUNK_NUMBERS", 25)
     for a, b in zip(whole, jackknife_clusters(data, chance=0.0, judged=()), strict=True):
         np.testing.assert_allclose(a, b)
+
+
+def test_few_clusters_get_the_t_interval_of_the_replicates_standard_deviation() -> None:
+    replicates = np.array([0.0, 0.1, 0.1, 0.3] * 100)
+    found = made(0.1, replicates, "expanded", [], clusters=5)
+    half = expanded(float(stats.norm.isf(0.05)), 5, 5) * replicates.std(ddof=1)
+    assert (found.low, found.high) == pytest.approx((0.1 - half, 0.1 + half))
+
+
+@pytest.mark.parametrize("method", ["percentile", "expanded", "bca"])
+def test_what_runs_add_widens_each_side_by_its_square(method: Method) -> None:
+    replicates, jackknife = np.linspace(-1, 3, 2001), np.linspace(0.8, 1.2, 40)
+    runs = RunVariance(between=0.5, shared=0.1, degrees=2)
+    alone = made(1.0, replicates, method, [jackknife], clusters=40)
+    wide = made(1.0, replicates, method, [jackknife], clusters=40, runs=runs)
+    more = added(float(stats.norm.isf(0.05)), runs)
+    assert 1.0 - wide.low == pytest.approx(np.sqrt((1.0 - alone.low) ** 2 + more))
+    assert wide.high - 1.0 == pytest.approx(np.sqrt((alone.high - 1.0) ** 2 + more))
+
+
+def test_a_share_has_no_end_outside_of_its_bounds() -> None:
+    found = made(0.97, np.linspace(0.9, 1.0, 200), "expanded", [], clusters=6, bounds=(0, 1))
+    assert found.high == 1
+    assert found.low is not None
+    assert found.low > 0.8
+
+
+def test_a_number_that_needs_every_seed_has_no_interval() -> None:
+    runs = RunVariance(between=float("nan"), shared=0.0, degrees=2)
+    found = made(0.5, np.linspace(0, 1, 100), "expanded", [], runs=runs)
+    assert (found.value, found.low) == (0.5, None)
+    assert found.interval_reason == "undefined when one seed is left out"

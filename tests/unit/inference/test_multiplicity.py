@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 from statsmodels.stats.multitest import multipletests
 
-from forgetscope.core.inference.intervals import expanded
 from forgetscope.core.inference.multiplicity import GroupStatistic, holm, max_t
+from forgetscope.core.inference.spread import expanded
 from forgetscope.core.statistics import cluster_weights
 from forgetscope.schema.results import Measured
 
@@ -127,7 +127,7 @@ def test_few_clusters_widen_the_interval_of_that_group_only() -> None:
     c = found.critical.value
     assert c is not None
     assert c == pytest.approx(norm.isf(0.05 / 4))
-    for s, factor in ((many, c), (few, expanded(c, 5, MANY))):
+    for s, factor in ((many, c), (few, expanded(c, 5, MANY, biased=True))):
         half = factor * np.std(s.replicates, ddof=1)
         assert found.groups[s.name].interval.high == pytest.approx(half, rel=1e-4)
 

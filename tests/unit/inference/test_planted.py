@@ -43,7 +43,7 @@ def simultaneous(rng: np.random.Generator, data: Comparison) -> Simultaneous:
     point = evaluate(data, *ones).biased[:, 0]
     drawn = statistics.bootstrap(
         [data], rng, np.ones((400, 1)), chance=0.0, judged=[range(GROUPS)]
-    )[0].biased
+    )[0].items.biased
     family = [
         GroupStatistic(name, Measured(value=float(value)), replicates, TEMPLATES)
         for name, value, replicates in zip(ARRANGED.groups, point, drawn, strict=True)

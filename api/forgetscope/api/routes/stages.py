@@ -5,7 +5,7 @@ from typing import Annotated, get_args
 from fastapi import APIRouter, Header, Query, Request, Response
 
 from forgetscope.api.described import problems
-from forgetscope.api.events import event_stream
+from forgetscope.api.events import event_stream, experiment_look
 from forgetscope.api.gateway import (
     CursorQuery,
     ExperimentId,
@@ -101,7 +101,7 @@ def list_events(  # noqa: PLR0917 - each is a parameter of the request
     accept = request.headers.get("accept", "")
     if "application/json" not in accept or "text/event-stream" in accept:
         platform.records.experiment(experiment_id)
-        return event_stream(platform.records, experiment_id, after=start)
+        return event_stream(experiment_look(platform.records, experiment_id), after=start)
     events = platform.records.events(experiment_id, after=start, limit=limit)
     more = len(events) == limit
     return Page(items=events, next_cursor=str(events[-1].id) if more else None)

@@ -5,7 +5,7 @@ templates. A change compares two models on the items that both of them scored, u
 as `forgetscope.core.statistics` does for forgetting: scores are taken per seed, then averaged.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +16,7 @@ from forgetscope.analysis.outcomes import BbqOutcomes, CellKey, Chain, Floats
 from forgetscope.core import bbq_scores as definition
 from forgetscope.core import forgetting as forms
 from forgetscope.core.groups import Items
-from forgetscope.core.inference import intervals
+from forgetscope.core.inference import intervals, spread
 from forgetscope.core.predictions import Prediction
 from forgetscope.schema.errors import DataChanged
 from forgetscope.schema.example import Example
@@ -63,7 +63,17 @@ class _Setting(NamedTuple):
     settings: AnalysisSpec
     draws: Draws
 
-    def measured(self, value: float | None, reason: str, drawn: Floats, clusters: int) -> Measured:
+    def measured(
+        self,
+        value: float | None,
+        reason: str,
+        drawn: Floats,
+        clusters: int,
+        *,
+        bounds: tuple[float, float] | None = None,
+        seeds: tuple[Floats, Floats] | None = None,
+    ) -> Measured:
+        """`seeds`: replicates with seeds drawn, and the number with one left out at a time."""
         needed = max(2, self.settings.min_group_clusters)
         few = f"{clusters} template{'' if clusters == 1 else 's'}, and an interval needs {needed}"
         # The scores have no leave-one-out values, which BCa would need.
@@ -78,6 +88,10 @@ class _Setting(NamedTuple):
             confidence=self.settings.confidence,
             undefined=reason,
             no_interval=few if clusters < needed else None,
+            runs=None
+            if seeds is None or clusters < 2
+            else spread.of_runs(drawn, *seeds, clusters=clusters, drawn=self.items.clusters),
+            bounds=bounds,
         )
 
 
@@ -135,7 +149,9 @@ def _model(setting: _Setting, key: CellKey) -> BbqModel:
         clusters = items.clusters_of(k, marked[context, bootstrap.SCORED])
         drawn = accuracy[context, k]
         return BbqAccuracy(
-            accuracy=setting.measured(found.value, found.reason or "", drawn, clusters),
+            accuracy=setting.measured(
+                found.value, found.reason or "", drawn, clusters, bounds=(0, 1)
+            ),
             scored=found.scored,
             correct=found.correct,
             unscored=found.unscored,
@@ -146,7 +162,9 @@ def _model(setting: _Setting, key: CellKey) -> BbqModel:
         clusters = items.clusters_of(k, marked[context, bootstrap.KNOWN])
         score, drawn = found.score, bias[context, k]
         return BbqBias(
-            score=setting.measured(score.value, score.reason or "", drawn, clusters),
+            score=setting.measured(
+                score.value, score.reason or "", drawn, clusters, bounds=(-1, 1)
+            ),
             biased=found.biased,
             named=found.named,
             items=found.items,
@@ -187,11 +205,18 @@ def _changes(
         [np.stack([bootstrap.marks(setting.facts, choice) for choice in side]) for side in sides]
     )  # [2, S, 2, 6, N]
     sums = Sums(items, marked)
-    drawn = np.concatenate(
-        [_mean(bootstrap.scores(c)[1], w) for c, w in sums.replicates(setting.draws)], axis=-1
-    )  # [2, 2, K, R]
+    chunks = [(bootstrap.scores(c)[1], w) for c, w in sums.replicates(setting.draws)]
+    drawn, with_seeds = (
+        np.concatenate([_mean(bias, w) for bias, w in parts], axis=-1)  # [2, 2, K, R]
+        for parts in ([(bias, np.ones_like(w)) for bias, w in chunks], chunks)
+    )
     whole = sums.whole()
-    point = _mean(bootstrap.scores(whole)[1], np.ones((1, len(seeds))))
+    bias = bootstrap.scores(whole)[1]
+    point = _mean(bias, np.ones((1, len(seeds))))
+    without_seed = np.concatenate(
+        [_mean(bias, w[None]) for w in np.ones((len(seeds), len(seeds))) - np.eye(len(seeds))],
+        axis=-1,
+    )  # [2, 2, K, S]
     paired = both.all(axis=0)
 
     def change(context: int, k: int) -> BbqBiasChange:
@@ -205,15 +230,17 @@ def _changes(
             reason = "in a seed, no answer of one of the models names a person"
         before, after = point[:, context, k, 0]
 
-        def measured(value: float, replicates: Floats) -> Measured:
+        def measured(value: float, side: Callable[[Floats], Floats]) -> Measured:
             known = None if np.isnan(value) else float(value)
-            return setting.measured(known, reason, replicates, clusters)
+            others = side(with_seeds), side(without_seed)
+            return setting.measured(
+                known, reason, side(drawn), clusters, seeds=others if len(seeds) > 1 else None
+            )
 
-        first, last = drawn[:, context, k]
         return BbqBiasChange(
-            before=measured(before, first),
-            after=measured(after, last),
-            change=measured(after - before, last - first),
+            before=measured(before, lambda of: of[0, context, k]),
+            after=measured(after, lambda of: of[1, context, k]),
+            change=measured(after - before, lambda of: of[1, context, k] - of[0, context, k]),
             items=int(counted.sum()),
             clusters=clusters,
             unscored=int((inside & ~paired).sum()),

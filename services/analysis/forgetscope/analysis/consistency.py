@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from forgetscope.analysis.outcomes import plain_pair
 from forgetscope.analysis.rows import Row
 from forgetscope.core.inference.consistency import consistency
 from forgetscope.core.inference.permutations import PermutationTest
@@ -21,7 +22,8 @@ Pair = tuple[Row, tuple[str, ...]]
 def agreements(pairs: Sequence[Pair], rng: np.random.Generator) -> Iterator[Agreement]:
     """Agreement about the order of groups by pooled biased forgetting, averaged over the seeds.
 
-    A pair is a chain of two stages; rows of other chains, and rows without groups, are passed over.
+    A pair is a chain of two plain stages; rows of other chains, and rows without groups, are passed
+    over. The same pair trained in other ways is no independent evidence.
     Pairs with the same first task share the model after it, so they are shuffled together in
     `by_first_stage`. With a single first task the entry for all pairs says everything.
 
@@ -29,7 +31,7 @@ def agreements(pairs: Sequence[Pair], rng: np.random.Generator) -> Iterator[Agre
         pairs: rows of the forgetting table.
         rng: draws the permutations when there are too many to try all.
     """
-    used = [(row, groups) for row, groups in pairs if len(row.chain) == 2 and groups]
+    used = [(row, groups) for row, groups in pairs if plain_pair(row.chain) and groups]
     firsts = list(dict.fromkeys(row.chain[0] for row, _ in used))
     yield _agreement(None, used, rng)
     if len(firsts) > 1:

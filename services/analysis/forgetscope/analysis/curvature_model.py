@@ -16,7 +16,7 @@ from transformers.pytorch_utils import Conv1D
 
 from forgetscope.app.examples_file import read_examples
 from forgetscope.core.identity import digest_of
-from forgetscope.core.memory import PRODUCT_SHARE, Memory, estimate_memory
+from forgetscope.core.memory import PRODUCT_SHARE, Memory, estimate_stage
 from forgetscope.core.model_shape import shape_of
 from forgetscope.modeling.answers import check_head
 from forgetscope.modeling.batches import Batch, Item, collate, encode_examples
@@ -177,7 +177,7 @@ def decide(target: Target, data: Data, product: str, *, batch_tokens: int, kept:
     first = next(bare.parameters())
 
     def estimate(method: Any) -> Memory:
-        return estimate_memory(
+        return estimate_stage(
             shape_of(bare.config.to_dict(), sum(p.numel() for p in bare.parameters())),
             method,
             selected=target.subset.parameters,

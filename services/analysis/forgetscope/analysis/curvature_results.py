@@ -6,7 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from forgetscope.analysis.outcomes import unmitigated
+from forgetscope.core.convergence import explained_spectrum, explained_way
 from forgetscope.core.curvature import Pair, compare_kinds, local_bound, rank_correlation
+from forgetscope.core.steps import task_of
 from forgetscope.schema.curvature import (
     Correlation,
     CurvatureComparison,
@@ -34,7 +37,7 @@ class Place(NamedTuple):
 
     @property
     def task(self) -> str:
-        return self.chain[self.position - 1]
+        return str(task_of(self.chain[self.position - 1]))
 
 
 def add_curvature(
@@ -46,12 +49,15 @@ def add_curvature(
     """The results with what was measured of curvature, its summary and its cautions."""
     if not spectra:
         return results
+    explained = {place: _explained(file) for place, file in spectra.items()}
     curvature = tuple(
         CurvatureRow(**dict(file), chain=place.chain, seed=place.seed, task=place.task)
-        for place, file in spectra.items()
+        for place, file in explained.items()
     )
     displacement = tuple(
-        row for place, file in ways.items() for row in _displacement(results, place, file, spectra)
+        row
+        for place, file in ways.items()
+        for row in _displacement(results, place, file, explained)
     )
     summary = CurvatureSummary(
         correlations=tuple(_correlations(results, curvature, displacement, rng)),
@@ -65,6 +71,12 @@ def add_curvature(
             "notes": (*results.notes, *_cautions(curvature, displacement)),
         }
     )
+
+
+def _explained(file: CurvatureFile) -> CurvatureFile:
+    parameters = file.parameters.parameters
+    spectra = tuple(explained_spectrum(s, parameters) for s in file.spectra)
+    return file.model_copy(update={"spectra": spectra})
 
 
 def _displacement(
@@ -92,7 +104,7 @@ def _displacement(
             outside=file.outside,
             method=file.method,
             dtype=file.dtype,
-            result=found,
+            result=explained_way(found),
             local_bound=bound,
             exceeded=None if bound.value is None else found.change > bound.value,
             forgetting=whole if group is None else measured.forgetting if measured else unknown,
@@ -120,7 +132,7 @@ def _bound(
         return Measured(reason=f"λ_max is that of {other} ({spectrum.parameters.name})")
     largest = own.largest[0]
     if largest.value is None or largest.verdict != "converged":
-        return Measured(reason="λ_max has not converged")
+        return Measured(reason=f"λ_max has not converged: {largest.why or largest.reason}")
     return Measured(
         value=local_bound(found.slope, largest.value, found.length),
         interval_reason="one number of this set of examples",
@@ -138,7 +150,8 @@ def _correlations(
     displacement: Sequence[DisplacementRow],
     rng: np.random.Generator,
 ) -> Iterator[Correlation]:
-    """Each pair of tasks is one point: the median over seeds and sets of examples."""
+    """Each pair of tasks is one point: the median over seeds and sets of examples. A chain that
+    mitigates is none: it is the same pair once more, held back from forgetting."""
     settings = results.settings
 
     def correlation(of: str, against: str, pairs: Sequence[Pair]) -> Correlation:
@@ -162,9 +175,10 @@ def _correlations(
                 radii.setdefault(row.chain, []).append(abs(s.radius.value))
     known = [
         (row.chain[: row.position], row, row.forgetting.value)
-        for row in results.forgetting
+        for row in unmitigated(results)
         if row.forgetting.value is not None
     ]
+    used = {row.chain for _, row, _ in known}
     yield correlation(
         "spectral radius |λ|",
         "forgetting",
@@ -200,6 +214,7 @@ def _correlations(
         Pair(chain[:position], median(values) - whole[chain, position], biased)
         for (chain, position, group), found in along.items()
         if group is not None
+        and chain in used
         and (biased := found[0].biased.value) is not None
         and (chain, position) in whole
         and (values := _curvatures(found))
@@ -213,7 +228,7 @@ def _curvatures(rows: Sequence[DisplacementRow]) -> list[float]:
 
 
 def _comparison(results: Results, curvature: Sequence[CurvatureRow]) -> CurvatureComparison | None:
-    """First stages only: later ones start from models that were trained before."""
+    """Plain first stages only: later ones start from models that were trained before."""
     kinds = {task.id: task.kind for task in results.tasks}
     found: dict[str, list[tuple[float, float]]] = {"safety": [], "capability": []}
     for row in curvature:
@@ -222,7 +237,7 @@ def _comparison(results: Results, curvature: Sequence[CurvatureRow]) -> Curvatur
             for s in row.spectra
             if s.radius.value is not None and s.radius.verdict == "converged"
         ]
-        if values and len(row.chain) == 1:
+        if values and row.chain == (row.task,):
             found[kinds[row.task]].append(
                 (median(r for r, _ in values), median(loss for _, loss in values))
             )
@@ -237,7 +252,7 @@ def _cautions(
     if open_:
         yield (
             f"{open_} of {len(spectra)} spectral radii have not converged: they are given, and "
-            "left out of comparisons and bounds."
+            "left out of comparisons and bounds. The table of curvature says why and what to do."
         )
     yield from dict.fromkeys(row.parameters.note for row in curvature if row.parameters.note)
     if any(s.dtype != "float32" for s in spectra):

@@ -1,6 +1,6 @@
 """Curvature in words: what was found, and what the local bound is not."""
 
-from forgetscope.app.pages import chain_text
+from forgetscope.app.pages import chain_text, significant
 from forgetscope.schema.curvature import (
     Correlation,
     CurvatureComparison,
@@ -18,22 +18,6 @@ __all__ = [
     "prediction_note",
     "significant",
 ]
-
-_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-
-
-def significant(value: float | None) -> str:
-    """Three digits: 0.0232, −12.3, 1.16×10⁻⁷."""
-    if value is None:
-        return "–"
-    sign = "\N{MINUS SIGN}" if value < 0 else ""
-    digits, _, power = f"{abs(value):.2e}".partition("e")
-    digits = digits.removesuffix(".00")
-    if value == 0 or -3 <= int(power) <= 4:
-        text = f"{abs(value):.3g}"
-        text = f"{float(text):,.0f}".replace(",", "") if "e" in text else text
-        return sign + text
-    return f"{sign}{digits}×10{str(int(power)).translate(_RAISED)}"
 
 
 def iterated_note(found: Iterated) -> str:

@@ -4,8 +4,16 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from forgetscope.analysis.outcomes import Design, Floats, TaskOutcomes
-from forgetscope.analysis.rows import UNPAIRED, Pick, Row, difference, measure, too_small
+from forgetscope.analysis.outcomes import Design, Floats, TaskOutcomes, plain_pair
+from forgetscope.analysis.rows import (
+    UNPAIRED,
+    Pick,
+    Row,
+    difference,
+    difference_of_runs,
+    measure,
+    too_small,
+)
 from forgetscope.analysis.verdicts import (
     GroupVerdict,
     chain_verdict,
@@ -27,8 +35,10 @@ def chain_forgetting(design: Design, task: TaskOutcomes, row: Row) -> ChainForge
     unpaired = bool(np.isnan(point.forgetting[0]).item())
     per_seed = [None if np.isnan(f) else float(f) for f in point.per_seed[:, 0]]
 
-    def measured(pick: Pick, undefined: str) -> Measured:
-        return measure(design, row, 0, pick, undefined)
+    def measured(
+        pick: Pick, undefined: str = UNPAIRED, *, bounds: tuple[float, float] | None = None
+    ) -> Measured:
+        return measure(design, row, 0, pick, undefined, bounds=bounds)
 
     forgetting = measured(_forgetting, UNPAIRED)
     return ChainForgetting(
@@ -38,8 +48,8 @@ def chain_forgetting(design: Design, task: TaskOutcomes, row: Row) -> ChainForge
         items=data.items[0],
         clusters=data.clusters[0],
         unscored=data.unscored[0],
-        before=measured(lambda f: f.before[0], UNPAIRED),
-        after=measured(lambda f: f.after[0], UNPAIRED),
+        before=measured(lambda f: f.before[0], bounds=(0, 1)),
+        after=measured(lambda f: f.after[0], bounds=(0, 1)),
         forgetting=forgetting,
         best_minus_last=measured(
             lambda f: f.best_minus_last,
@@ -90,8 +100,14 @@ def _group(
     unpaired = bool(np.isnan(row.point.forgetting[k]).item())
     few = "fewer than two groups are large enough for a mean over groups"
 
-    def measured(pick: Pick, undefined: str = UNPAIRED) -> Measured:
-        return measure(design, row, k, pick, undefined)
+    def measured(
+        pick: Pick,
+        undefined: str = UNPAIRED,
+        *,
+        biased: bool = False,
+        bounds: tuple[float, float] | None = None,
+    ) -> Measured:
+        return measure(design, row, k, pick, undefined, biased=biased, bounds=bounds)
 
     return GroupForgetting(
         group=task.items.groups[g],
@@ -99,10 +115,10 @@ def _group(
         clusters=row.data.clusters[k],
         unscored=row.data.unscored[k],
         too_small=too_small,
-        before=measured(lambda f: f.before[k]),
-        after=measured(lambda f: f.after[k]),
+        before=measured(lambda f: f.before[k], bounds=(0, 1)),
+        after=measured(lambda f: f.after[k], bounds=(0, 1)),
         forgetting=measured(lambda f: f.forgetting[k]),
-        biased=measured(lambda f: f.biased[g]),
+        biased=measured(lambda f: f.biased[g], biased=True),
         biased_macro=measured(lambda f: f.biased_macro[g], UNPAIRED if unpaired else few),
         changed=changed,
         simultaneous=judged.simultaneous,
@@ -115,8 +131,8 @@ def _group(
 def order_effects(
     design: Design, tasks: Mapping[str, TaskOutcomes], rows: Mapping[str, Sequence[Row]]
 ) -> tuple[OrderEffect, ...]:
-    """One for each (safety, capability) pair whose two-stage chains exist in both orders; p is
-    adjusted over these pairs."""
+    """One for each (safety, capability) pair whose plain two-stage chains exist in both orders; p
+    is adjusted over these pairs. Chains with steps are not: they differ by more than the order."""
     found = [_order_effect(design, row, other) for row, other in _both_orders(tasks, rows)]
     names = {str(i): effect.p for i, effect in enumerate(found)}
     adjusted = holm(names)
@@ -135,7 +151,7 @@ def order_effects(
 def _both_orders(
     tasks: Mapping[str, TaskOutcomes], rows: Mapping[str, Sequence[Row]]
 ) -> Iterator[tuple[Row, Row]]:
-    first = {row.chain: row for found in rows.values() for row in found if len(row.chain) == 2}
+    first = {row.chain: row for found in rows.values() for row in found if plain_pair(row.chain)}
     for chain, row in first.items():
         other = first.get((chain[1], chain[0]))
         kinds = tuple(tasks[task].info.kind for task in chain)
@@ -149,6 +165,7 @@ def _order_effect(design: Design, row: Row, other: Row) -> OrderEffect:
     p = p_of_zero(
         effect,
         _forgetting(row.replicates) - _forgetting(other.replicates),
+        difference_of_runs(row, other, _forgetting),
         clusters=fewer.data.clusters[0],
         drawn=fewer.drawn,
     )

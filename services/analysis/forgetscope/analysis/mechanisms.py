@@ -8,6 +8,7 @@ from statistics import fmean
 import numpy as np
 
 from forgetscope.analysis.curvature_results import Place
+from forgetscope.analysis.outcomes import plain_pair, unmitigated
 from forgetscope.core.curvature import Pair, rank_correlation
 from forgetscope.core.inference.association import Associated, associate
 from forgetscope.core.task_similarity import profiles_of, similarity
@@ -101,7 +102,7 @@ def _group(
     none = "curvature was not asked for"
     if results.displacement:
         none = "none of the training examples looked at is of the group"
-    later = [example for task in row.chain[row.position :] for example in train[task]]
+    later = row.chain[row.position :]
     return GroupMechanisms(
         chain=row.chain,
         task=row.task,
@@ -113,7 +114,11 @@ def _group(
         displacement=_drift(drift, lambda d: d.displacement),
         cka=_drift(drift, lambda d: d.cka),
         share_own=_share(group.group, train[row.task]),
-        share_later=_share(group.group, later),
+        share_later=_share(group.group, [e for task in later for e in train[task]])
+        if all(task in train for task in later)
+        else Measured(
+            reason="a later stage has a step: not all of its task's examples count alike"
+        ),
         curvature=_mean([way.curvature for way in ways], none),
         slope=_mean([Measured(value=way.slope) for way in ways], none),
     )
@@ -168,11 +173,13 @@ def _within(
 def _pooled(
     results: Results, groups: Sequence[GroupMechanisms], rng: np.random.Generator
 ) -> Iterator[Association]:
-    """Over the groups of all rows of a task, where it has several."""
+    """Over the groups of all rows of a task, where it has several; chains that mitigate are the
+    same pairs once more, and left out."""
+    used = {(row.chain, row.position) for row in unmitigated(results)}
     for task in dict.fromkeys(g.task for g in groups):
         rows: dict[tuple[Chain, int], list[GroupMechanisms]] = {}
         for g in groups:
-            if g.task == task:
+            if g.task == task and (g.chain, g.position) in used:
                 rows.setdefault((g.chain, g.position), []).append(g)
         if len(rows) > 1:
             for field, name in CANDIDATES.items():
@@ -242,7 +249,7 @@ def _associate(
 def _pairs(results: Results, train: Train) -> Iterator[PairSimilarity]:
     profiles = profiles_of(train)
     for row in results.forgetting:
-        if len(row.chain) == 2:
+        if plain_pair(row.chain):
             one, other = (profiles[task] for task in row.chain)
             yield PairSimilarity(
                 chain=row.chain, **similarity(one, other)._asdict(), forgetting=row.forgetting

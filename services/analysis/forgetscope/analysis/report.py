@@ -12,12 +12,14 @@ from forgetscope.analysis import curvature_words, verdict_words, words
 from forgetscope.analysis.changes import RowChanges
 from forgetscope.analysis.figures import Drawing, Line, interval_plot
 from forgetscope.analysis.noise import noise_line
+from forgetscope.analysis.outcomes import trainings
 from forgetscope.analysis.report_bbq import bias_sections
 from forgetscope.analysis.report_curvature import curvature_part
 from forgetscope.analysis.report_groups import group_sections
 from forgetscope.analysis.report_items import items_part
 from forgetscope.analysis.report_mechanisms import mechanisms_part
 from forgetscope.app import pages
+from forgetscope.core.steps import task_of
 from forgetscope.schema.base import JsonObject
 from forgetscope.schema.results import ChainForgetting, Measured, Results
 
@@ -128,7 +130,7 @@ def _size(row: ChainForgetting) -> float:
 
 def _title(row: ChainForgetting) -> str:
     """The task and its chain; a task that comes twice needs its position, too."""
-    twice = row.chain.count(row.task) > 1
+    twice = trainings(row.chain).count(row.task) > 1
     return f"{row.task}{f' (stage {row.position})' if twice else ''}"
 
 
@@ -188,7 +190,7 @@ def _heat_map(results: Results) -> tuple[tuple[_Model, ...], float]:
 def _entry(
     chain: tuple[str, ...], task: str, values: list[float | None] | None, floor: float
 ) -> _Entry:
-    own = bool(chain) and chain[-1] == task
+    own = bool(chain) and task_of(chain[-1]) == task
     known = [v for v in values or [] if v is not None]
     if not values or len(known) < len(values):
         reason = "a seed has no scored item" if values else "not evaluated"

@@ -6,6 +6,7 @@ from forgetscope.analysis.curvature_words import significant
 from forgetscope.analysis.figures import Drawing
 from forgetscope.analysis.figures_curvature import Density, Point, density_plot, scatter_plot
 from forgetscope.app.pages import chain_text
+from forgetscope.core.convergence import Unsettled, unsettled
 from forgetscope.schema.curvature import CurvatureRow, CurvatureSummary, DisplacementRow
 from forgetscope.schema.results import Results
 
@@ -31,6 +32,7 @@ class CurvaturePart(NamedTuple):
     density: Drawing | None
     scatter: Drawing | None
     undrawn: int
+    unsettled: tuple[Unsettled, ...]
 
     @property
     def figures(self) -> tuple[Drawing, ...]:
@@ -63,6 +65,7 @@ def curvature_part(results: Results) -> CurvaturePart | None:
         density=_density(curves[:_CURVES]),
         scatter=_scatter(ways),
         undrawn=max(0, len(curves) - _CURVES),
+        unsettled=unsettled(results.curvature, results.displacement),
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from forgetscope.analysis.figures import Drawing, Line, interval_plot
+from forgetscope.analysis.outcomes import trainings
 from forgetscope.analysis.verdict_words import margin, verdict_tone
 from forgetscope.app.pages import chain_text, interval, points
 from forgetscope.schema.results import ChainForgetting, GroupForgetting, Results
@@ -54,7 +55,7 @@ def _figure(row: ChainForgetting, groups: tuple[GroupForgetting, ...], name: str
     lines = group_lines(groups)
     if not lines:
         return None
-    twice = row.chain.count(row.task) > 1
+    twice = trainings(row.chain).count(row.task) > 1
     title = f"{row.task}{f' (stage {row.position})' if twice else ''}"
     limit = groups[0].verdict.margin
     said = "; ".join(

@@ -1,5 +1,6 @@
 """Outcomes of every model on every task → the results document. Pure."""
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -9,6 +10,7 @@ from forgetscope.analysis.cautions import cautions
 from forgetscope.analysis.consistency import agreements
 from forgetscope.analysis.forgetting import chain_forgetting, order_effects
 from forgetscope.analysis.outcomes import CellKey, Design, Floats, TaskOutcomes
+from forgetscope.analysis.recovery import recovery_rows
 from forgetscope.analysis.rows import Row, make_rows
 from forgetscope.analysis.transfer import transfer_rows
 from forgetscope.analysis.variance import variance
@@ -42,6 +44,7 @@ def build(
     seeds = statistics.seed_weights(rng, len(design.seeds), design.settings.bootstrap_replicates)
     # Children of one generator: the draws of a task do not depend on the tasks before it.
     *streams, shuffles = rng.spawn(len(tasks) + 1)
+    drawn = {t.info.id: copy.deepcopy(stream) for t, stream in zip(tasks, streams, strict=True)}
     rows: dict[str, list[Row]] = {}
     for done, (task, stream) in enumerate(zip(tasks, streams, strict=True)):
         progress(done, len(tasks))
@@ -63,6 +66,7 @@ def build(
         forgetting=reports,
         order_effects=order_effects(design, by_task, rows),
         transfer=tuple(transfer_rows(design, by_task)),
+        recovery=recovery_rows(design, by_task, drawn, seeds),
         consistency=tuple(
             agreements([(row, task.items.groups) for task, row in ordered], shuffles)
         ),

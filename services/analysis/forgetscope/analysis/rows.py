@@ -1,6 +1,6 @@
 """One row of the forgetting table: its numbers, their replicates, and how they get an interval."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -8,11 +8,23 @@ import numpy as np
 from forgetscope.analysis.outcomes import Chain, Design, Floats, TaskOutcomes
 from forgetscope.core import forgetting as forms
 from forgetscope.core import statistics
-from forgetscope.core.inference import intervals
+from forgetscope.core.inference import intervals, spread
+from forgetscope.core.inference.spread import RunVariance
 from forgetscope.core.statistics import Comparison, Functionals
 from forgetscope.schema.results import Measured
 
-__all__ = ["UNPAIRED", "Pick", "Row", "difference", "make_rows", "measure", "too_small"]
+__all__ = [
+    "UNPAIRED",
+    "Pick",
+    "Row",
+    "difference",
+    "difference_of_runs",
+    "make_rows",
+    "measure",
+    "of_runs",
+    "rows_of",
+    "too_small",
+]
 
 Pick = Callable[[Functionals], Floats]
 """One number of all functionals; the last axis is the replicate."""
@@ -30,8 +42,13 @@ class Row(NamedTuple):
     """groups that are large enough (0 = first group)"""
     point: Functionals
     replicates: Functionals
-    jackknives: tuple[Functionals, ...]
-    """one cluster left out at a time; then one seed, with two or more; empty unless for BCa"""
+    """clusters drawn, seeds as they are"""
+    with_seeds: Functionals
+    """the same clusters, and seeds drawn"""
+    without_seed: Functionals | None
+    """one seed left out at a time; None with one"""
+    jackknife: Functionals | None
+    """one cluster left out at a time; None unless for BCa"""
 
     @property
     def drawn(self) -> int:
@@ -50,6 +67,19 @@ def make_rows(
         if name == task.info.id
     ]
     data = [_compare(design, task, chain, position) for chain, position in places]
+    return rows_of(design, task, places, data, rng=rng, seeds=seeds)
+
+
+def rows_of(
+    design: Design,
+    task: TaskOutcomes,
+    places: Sequence[tuple[Chain, int]],
+    data: Sequence[Comparison],
+    *,
+    rng: np.random.Generator,
+    seeds: Floats,
+) -> list[Row]:
+    """A row for each comparison, under the same draws; `places` name their chains and positions."""
     judged = [tuple(g for g, small in enumerate(too_small(design, d)) if not small) for d in data]
     replicates = statistics.bootstrap(data, rng, seeds, chance=task.info.chance, judged=judged)
     ones = np.ones((1, task.items.clusters)), np.ones((1, len(design.seeds)))
@@ -60,8 +90,12 @@ def make_rows(
             d,
             large,
             statistics.evaluate(d, *ones, chance=task.info.chance, judged=large),
-            drawn,
-            _jackknives(design, d, task.info.chance, large),
+            drawn.items,
+            drawn.both,
+            intervals.jackknife_seeds(d, chance=_level(task), judged=large),
+            intervals.jackknife_clusters(d, chance=_level(task), judged=large)
+            if design.settings.interval == "bca"
+            else None,
         )
         for (chain, position), d, large, drawn in zip(places, data, judged, replicates, strict=True)
     ]
@@ -77,17 +111,8 @@ def _compare(design: Design, task: TaskOutcomes, chain: Chain, position: int) ->
     return statistics.compare(task.items, stages[:-1], stages[-1], initial=position - 1)
 
 
-def _jackknives(
-    design: Design, data: Comparison, chance: float | None, judged: tuple[int, ...]
-) -> tuple[Functionals, ...]:
-    if design.settings.interval != "bca":
-        return ()
-    level = np.nan if chance is None else chance
-    found = (
-        intervals.jackknife_clusters(data, chance=level, judged=judged),
-        intervals.jackknife_seeds(data, chance=level, judged=judged),
-    )
-    return tuple(part for part in found if part is not None)
+def _level(task: TaskOutcomes) -> float:
+    return np.nan if task.info.chance is None else task.info.chance
 
 
 def too_small(design: Design, data: Comparison) -> list[bool]:
@@ -98,7 +123,30 @@ def too_small(design: Design, data: Comparison) -> list[bool]:
     ]
 
 
-def measure(design: Design, row: Row, k: int, pick: Pick, undefined: str) -> Measured:
+def of_runs(row: Row, k: int, pick: Pick, *, biased: bool = False) -> RunVariance | None:
+    """What the seeds say about a number of row k (see `measure`); None with one seed."""
+    if row.without_seed is None:
+        return None
+    return spread.of_runs(
+        pick(row.replicates),
+        pick(row.with_seeds),
+        pick(row.without_seed),
+        clusters=max(2, row.data.clusters[k]),
+        drawn=max(2, row.drawn),
+        biased=biased,
+    )
+
+
+def measure(
+    design: Design,
+    row: Row,
+    k: int,
+    pick: Pick,
+    undefined: str,
+    *,
+    biased: bool = False,
+    bounds: tuple[float, float] | None = None,
+) -> Measured:
     """A number with its interval.
 
     Args:
@@ -107,6 +155,8 @@ def measure(design: Design, row: Row, k: int, pick: Pick, undefined: str) -> Mea
         k: 0 for the task as a whole, 1 + g for group g: whose clusters the number rests on.
         pick: the number.
         undefined: the reason to give when the number is undefined.
+        biased: it is a difference between the group and the task as a whole.
+        bounds: what it cannot lie outside of.
     """
     return intervals.interval(
         pick(row.point),
@@ -114,10 +164,27 @@ def measure(design: Design, row: Row, k: int, pick: Pick, undefined: str) -> Mea
         method=design.settings.interval,
         clusters=row.data.clusters[k],
         drawn=row.drawn,
-        jackknives=[pick(part) for part in row.jackknives],
+        jackknives=[] if row.jackknife is None else [pick(row.jackknife)],
         confidence=design.settings.confidence,
         undefined=undefined,
         no_interval=_no_interval(row.data.clusters[k]),
+        runs=of_runs(row, k, pick, biased=biased),
+        biased=biased,
+        bounds=bounds,
+    )
+
+
+def difference_of_runs(one: Row, other: Row, pick: Pick) -> RunVariance | None:
+    """`of_runs` for the difference of two rows, about the tasks as a whole."""
+    if one.without_seed is None or other.without_seed is None:
+        return None
+    fewer = min(one, other, key=lambda row: row.data.clusters[0])
+    return spread.of_runs(
+        pick(one.replicates) - pick(other.replicates),
+        pick(one.with_seeds) - pick(other.with_seeds),
+        pick(one.without_seed) - pick(other.without_seed),
+        clusters=max(2, fewer.data.clusters[0]),
+        drawn=max(2, fewer.drawn),
     )
 
 
@@ -129,14 +196,10 @@ def difference(design: Design, one: Row, other: Row, pick: Pick, undefined: str)
     """
     fewer = min(one, other, key=lambda row: row.data.clusters[0])
     jackknives: list[Floats] = []
-    if one.jackknives:
+    if one.jackknife is not None and other.jackknife is not None:
         jackknives = [
-            pick(one.jackknives[0]) - pick(other.point),
-            pick(one.point) - pick(other.jackknives[0]),
-            *(
-                pick(a) - pick(b)
-                for a, b in zip(one.jackknives[1:], other.jackknives[1:], strict=True)
-            ),
+            pick(one.jackknife) - pick(other.point),
+            pick(one.point) - pick(other.jackknife),
         ]
     return intervals.interval(
         pick(one.point) - pick(other.point),
@@ -148,6 +211,7 @@ def difference(design: Design, one: Row, other: Row, pick: Pick, undefined: str)
         confidence=design.settings.confidence,
         undefined=undefined,
         no_interval=_no_interval(fewer.data.clusters[0]),
+        runs=difference_of_runs(one, other, pick),
     )
 
 

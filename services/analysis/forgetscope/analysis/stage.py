@@ -14,7 +14,7 @@ from forgetscope.analysis.bbq import join
 from forgetscope.analysis.curvature_results import Place, add_curvature
 from forgetscope.analysis.mechanisms import add_mechanisms
 from forgetscope.analysis.noise import add_noise
-from forgetscope.analysis.outcomes import CellKey, Design, TaskOutcomes
+from forgetscope.analysis.outcomes import CellKey, Design, TaskOutcomes, trainings
 from forgetscope.analysis.report import ReportFacts, render
 from forgetscope.analysis.tables_curvature import write_curvature
 from forgetscope.analysis.tables_mechanisms import write_mechanisms
@@ -31,6 +31,7 @@ from forgetscope.schema.errors import DataChanged
 from forgetscope.schema.experiment import AnalysisSpec
 from forgetscope.schema.mechanisms import DriftFile
 from forgetscope.schema.noise import TaskNoise
+from forgetscope.schema.recovery import MitigatedChain
 from forgetscope.schema.results import JudgeInfo, Results, TaskInfo
 
 __all__ = ["analyse", "report", "stages"]
@@ -80,6 +81,7 @@ class _Analyse(Value):
     noise: tuple[_NoiseUse, ...] = ()
     mechanisms: bool = False
     drifts: tuple[_CurveUse, ...] = ()
+    mitigated: tuple[MitigatedChain, ...] = ()
 
 
 class _Report(Value):
@@ -153,7 +155,7 @@ def analyse(work: Work, io: StageIO) -> JsonObject:
     ]
     floors = {n.task: n.measured.floor for n in noise if n.measured.floor is not None}
     results = build_results.build(
-        Design(params.chains, params.seeds, params.settings, floors),
+        Design(params.chains, params.seeds, params.settings, floors, params.mitigated),
         tasks,
         np.random.default_rng(work.seed),
         provenance={
@@ -207,7 +209,7 @@ def _with_mechanisms(results: Results, params: _Analyse, work: Work, io: StageIO
     train = {
         task.id: read_examples(io.input(f"train-{i}"))
         for i, task in enumerate(params.tasks)
-        if any(task.id in chain for chain in params.chains)
+        if any(task.id in trainings(chain) for chain in params.chains)
     }
     return add_mechanisms(results, drifts, train, np.random.default_rng((work.seed, 2)))
 

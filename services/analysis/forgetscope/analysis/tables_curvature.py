@@ -12,7 +12,7 @@ _PLAIN = (
     *("examples", "tokens", "loss", "loss_after", "change", "gradient_norm", "length"),
     *("slope", "quadratic"),
 )
-_ITERATED = ("value", "residual", "iterations", "tolerance", "verdict")
+_ITERATED = ("value", "residual", "iterations", "tolerance", "verdict", "why")
 
 
 def write_curvature(results: Results, folder: Path) -> None:

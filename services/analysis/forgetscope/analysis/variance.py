@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import numpy.typing as npt
 
-from forgetscope.analysis.outcomes import Design, Floats, TaskOutcomes
+from forgetscope.analysis.outcomes import Design, Floats, TaskOutcomes, plain_pair
 from forgetscope.core.inference.variance import decompose
 from forgetscope.schema.verdicts import Variance, VarianceComponent, VarianceRow
 
@@ -23,7 +23,8 @@ def variance(design: Design, tasks: Mapping[str, TaskOutcomes]) -> Variance:
     pairs = [
         chain
         for chain in design.chains
-        if tuple(tasks[task].info.kind for task in chain) == ("safety", "capability")
+        if plain_pair(chain)
+        and tuple(tasks[task].info.kind for task in chain) == ("safety", "capability")
         and (chain[1], chain[0]) in design.chains
     ]
     if not pairs:

@@ -1,11 +1,18 @@
 """Verdicts in words and marks: a shape and a word each, so that no colour is needed."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from types import MappingProxyType
+from collections.abc import Iterable
 
+from forgetscope.analysis.outcomes import trainings
 from forgetscope.analysis.words import Verdict
-from forgetscope.app.pages import chain_text, interval, points
+from forgetscope.app.pages import (
+    chain_text,
+    interval,
+    p_value,
+    points,
+    verdict_mark,
+    verdict_tone,
+)
 from forgetscope.schema.results import ChainForgetting, GroupForgetting, Measured, Results
 from forgetscope.schema.verdicts import Judged, VerdictWord
 
@@ -22,10 +29,6 @@ __all__ = [
     "verdict_tone",
 ]
 
-_TONES: Mapping[str, str] = MappingProxyType(
-    {"breach": "breach", "pass": "pass", "underpowered": "open"}
-)
-_MARKS: Mapping[str, str] = MappingProxyType({"breach": "▲", "pass": "▼", "open": "●", "none": "○"})
 _NAMED = 6
 """Groups or rows that a sentence names; their sections name all."""
 
@@ -33,23 +36,6 @@ _NAMED = 6
 def margin(fraction: float) -> str:
     """0.05 → "5": points without needless digits."""
     return f"{100 * fraction:.4g}"
-
-
-def p_value(p: Measured) -> str:
-    """ "0.034", "< 0.001", or a dash."""
-    if p.value is None:
-        return "–"
-    return "< 0.001" if p.value < 0.001 else f"{p.value:.3f}"
-
-
-def verdict_tone(judged: Judged) -> str:
-    """The tone of a mark: that of the verdict, or none where there is no interval to judge."""
-    return "none" if judged.differs_from_zero is None else _TONES[judged.verdict]
-
-
-def verdict_mark(judged: Judged) -> str:
-    """The same shapes as in the figures, and the word."""
-    return f"{_MARKS[verdict_tone(judged)]} {judged.verdict}"
 
 
 def group_verdict(group: GroupForgetting) -> Verdict:
@@ -134,7 +120,7 @@ def breaches(results: Results) -> tuple[str, ...]:
             key=lambda g: -(g.biased.value or 0.0),
         )
         if groups:
-            stage = f" (stage {row.position})" if row.chain.count(row.task) > 1 else ""
+            stage = f" (stage {row.position})" if trainings(row.chain).count(row.task) > 1 else ""
             named = _listed(
                 [f"{g.group} {points(g.biased.value)} ({interval(g.simultaneous)})" for g in groups]
             )

@@ -1,6 +1,7 @@
 """Verdicts about tasks and groups: margins, simultaneous intervals, tests."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -8,12 +9,13 @@ import numpy.typing as npt
 from scipy.stats import norm
 
 from forgetscope.analysis.outcomes import Design, Floats, TaskOutcomes
-from forgetscope.analysis.rows import UNPAIRED, Row, too_small
+from forgetscope.analysis.rows import UNPAIRED, Row, of_runs, too_small
 from forgetscope.core import statistics
-from forgetscope.core.inference.intervals import unexpanded
 from forgetscope.core.inference.mcnemar import discordance, mcnemar
 from forgetscope.core.inference.multiplicity import GroupStatistic, max_t
+from forgetscope.core.inference.spread import RunVariance, z_of
 from forgetscope.core.inference.verdicts import judge
+from forgetscope.core.statistics import Functionals
 from forgetscope.schema.results import Measured
 from forgetscope.schema.verdicts import Judged, McNemarRow
 
@@ -71,7 +73,13 @@ def group_verdicts(design: Design, task: TaskOutcomes, row: Row) -> tuple[GroupV
     ]
     found = max_t(
         [
-            GroupStatistic(names[g], values[g], row.replicates.biased[g], row.data.clusters[1 + g])
+            GroupStatistic(
+                names[g],
+                values[g],
+                row.replicates.biased[g],
+                row.data.clusters[1 + g],
+                of_runs(row, 1 + g, partial(_biased, g), biased=True),
+            )
             for g in row.judged
         ],
         drawn=row.drawn,
@@ -102,6 +110,11 @@ def group_verdicts(design: Design, task: TaskOutcomes, row: Row) -> tuple[GroupV
             )
         )
     return tuple(verdicts)
+
+
+def _biased(g: int, functionals: Functionals) -> Floats:
+    found: Floats = functionals.biased[g]
+    return found
 
 
 def _small(design: Design, row: Row, g: int) -> str:
@@ -168,16 +181,23 @@ def _sides(design: Design, task: TaskOutcomes, row: Row) -> Sequence[tuple[Float
     ]
 
 
-def p_of_zero(estimate: Measured, replicates: Floats, *, clusters: int, drawn: int) -> Measured:
+def p_of_zero(
+    estimate: Measured,
+    replicates: Floats,
+    runs: RunVariance | None,
+    *,
+    clusters: int,
+    drawn: int,
+) -> Measured:
     """Two-sided p against 0 of a number with an interval, on the scale of `multiplicity.max_t`.
 
-    `p = 2·(1 − Φ(|t|'))` with t = value/se, se the standard deviation of the replicates, and t'
-    shrunk for few clusters (`intervals.unexpanded`).
+    `p = 2·(1 − Φ(z))` with z the quantile at which a symmetric interval, made of the standard
+    deviation of the replicates and what runs add, would end at 0 (`spread.z_of`).
     """
     if estimate.value is None or estimate.low is None:
         return Measured(reason=estimate.reason or estimate.interval_reason)
     error = float(np.nanstd(replicates, ddof=1))
     if error <= _ROUNDING:
         return Measured(reason=_ALL_EQUAL)
-    t = unexpanded(abs(estimate.value) / error, clusters, drawn)
-    return Measured(value=min(1.0, 2 * float(norm.sf(t))))
+    z = z_of(abs(estimate.value), error, runs, clusters=clusters, drawn=drawn)
+    return Measured(value=min(1.0, 2 * float(norm.sf(z))))

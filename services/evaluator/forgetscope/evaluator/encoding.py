@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from forgetscope.core.encoding import Encoder, encode_parts, fit
-from forgetscope.evaluator.engines.base import ChoiceItem, Tokens
+from forgetscope.evaluator.engines.base import Tokens
+from forgetscope.modeling.options import encode_choice
 from forgetscope.schema.example import Exact, Example, Extract
 
 __all__ = ["Remembering", "budgets", "encode_choice", "encode_prompt", "longest_answer"]
@@ -20,22 +21,6 @@ class Remembering:
 
     def __call__(self, text: str) -> list[int]:
         return list(self._encode(text))
-
-
-def encode_choice(encode: Encoder, example: Example, max_length: int) -> ChoiceItem | str:
-    """The item, or why it stays unscored.
-
-    All options follow the same prompt: it is cut so that the longest one fits.
-    """
-    pairs = [encode_parts(encode, example.prompt, option) for option in example.options]
-    fits = [fit(*pair, max_length, bos=encode.bos) for pair in pairs]
-    for index, one in enumerate(fits):
-        if one.misfit is not None:
-            return f"option {index}: {one.misfit}"
-    options = tuple(tuple(one.continuation_ids) for one in fits)
-    if len(set(options)) != len(options):
-        return "two options are the same tokens to this tokenizer"
-    return ChoiceItem(min((tuple(one.prompt_ids) for one in fits), key=len), options)
 
 
 def encode_prompt(

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from forgetscope.ports.stage import Machine, StageIO, Work
 from forgetscope.schema.base import JsonObject
 from forgetscope.schema.errors import ForgetScopeError, WorkerDied
+from forgetscope.schema.stage import Breach
 from forgetscope.trainer.distributed import Place
 from forgetscope.trainer.train import run_train
 
@@ -42,6 +43,9 @@ class _RankIO:
 
     def progress(self, done: float, total: float, unit: str, **metrics: float) -> None:
         self._say(("progress", (done, total, unit, metrics)))
+
+    def breach(self, breach: Breach) -> None:
+        raise ForgetScopeError(f"a sharded run has no monitor, so {breach.group} cannot be called")
 
     def save_resume(self, folder: Path) -> None:
         raise ForgetScopeError(f"a sharded run cannot be resumed, so {folder} is of no use")

@@ -49,11 +49,14 @@ def train(
     processes: Processes,
     begin: Callable[[Mapping[str, Tensor]], Mitigation],
     begin_watch: Callable[[Mapping[str, Tensor]], Watch | None],
+    settle: Callable[[], None] | None = None,
 ) -> list[Step]:
     """Train `model` in place and return its steps, those before an interruption included.
 
     `clock` gives seconds; it decides when a point to resume from is written, and no result.
     `begin` and `begin_watch` get the trained parameters by name, before any of them has moved.
+    The gradient of a step, a mitigation's penalty included, is clipped as a whole. `settle` is that
+    of `methods.Tuning`.
     Raises InvalidInput for a model that the recipe cannot train, TrainingDiverged.
     """
     device = io.machine.device
@@ -101,13 +104,15 @@ def train(
         _require_finite(step, loss, norm)
 
         rate = params.learning_rate * linear_decay(step, total, warmup)
-        _update(optimiser, rate)
+        _update(optimiser, rate, settle)
 
         steps.append(Step(step + 1, loss, rate, answer_tokens))
         now = clock()
         if processes.rank == 0:
             speed = {"tokens_per_second": sum(lengths) / (now - began_at)} if now > began_at else {}
-            io.progress(step + 1, total, "step", loss=loss, learning_rate=rate, **speed)
+            io.progress(
+                step + 1, total, "step", loss=loss, learning_rate=rate, **speed, **_seen(watch)
+            )
         if _watched(watch, step + 1):
             break
         if resumable and step + 1 < total and now - saved_at >= io.machine.resume_seconds:
@@ -138,11 +143,19 @@ def _backward(
     return processes.total(loss_sum) / answer_tokens
 
 
-def _update(optimiser: torch.optim.Optimizer, rate: float) -> None:
+def _update(
+    optimiser: torch.optim.Optimizer, rate: float, settle: Callable[[], None] | None
+) -> None:
     for group in optimiser.param_groups:
         group["lr"] = rate
     optimiser.step()
     optimiser.zero_grad(set_to_none=True)
+    if settle is not None:
+        settle()
+
+
+def _seen(watch: Watch | None) -> Mapping[str, float]:
+    return {} if watch is None else watch.metrics
 
 
 def _watched(watch: Watch | None, step: int) -> bool:

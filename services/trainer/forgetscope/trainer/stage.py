@@ -35,4 +35,26 @@ def stages(
 
         return run_train(work, io, clock=clock)
 
-    return {"prepare_model": prepare_model, "prepare_judge": prepare_judge, "train": train}
+    def merge(work: Work, io: StageIO) -> JsonObject:
+        from forgetscope.trainer.merge import run_merge
+
+        return run_merge(work, io)
+
+    def select(work: Work, io: StageIO) -> JsonObject:
+        from forgetscope.trainer.select import run_select
+
+        return run_select(work, io)
+
+    def fisher(work: Work, io: StageIO) -> JsonObject:
+        from forgetscope.trainer.fisher import run_fisher
+
+        return run_fisher(work, io)
+
+    return {
+        "prepare_model": prepare_model,
+        "prepare_judge": prepare_judge,
+        "train": train,
+        "merge": merge,
+        "select": select,
+        "fisher": fisher,
+    }

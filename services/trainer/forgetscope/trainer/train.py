@@ -2,12 +2,11 @@
 
 import json
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from forgetscope.app.examples_file import EXAMPLES, read_examples
+from forgetscope.app.examples_file import EXAMPLES
 from forgetscope.modeling.batches import encode_examples
 from forgetscope.modeling.determinism import deterministic
 from forgetscope.modeling.loading import TokenizerEncoder, load_tokenizer
@@ -16,6 +15,7 @@ from forgetscope.schema.base import JsonObject
 from forgetscope.schema.errors import InvalidInput, UnknownName
 from forgetscope.schema.example import Example
 from forgetscope.trainer.distributed import ALONE, Place, processes
+from forgetscope.trainer.examples import first_examples
 from forgetscope.trainer.methods import METHODS, Source
 from forgetscope.trainer.mitigations import MITIGATIONS, Anchor, Mitigation, Scene, begin_plain
 from forgetscope.trainer.monitor import begin_monitor
@@ -41,13 +41,20 @@ def run_train(
     source = Source(io.input("base"), parent, params.attention)
     with deterministic(io.machine.device, threads=io.machine.threads, seed=work.seed):
         tokenizer = load_tokenizer(source.base)
+        encode = TokenizerEncoder(tokenizer)
         items = encode_examples(
             _examples(work, params, io),
-            TokenizerEncoder(tokenizer),
+            encode,
             eos=tokenizer.eos_token_id,
             max_length=params.max_length,
         )
         tuning = method(source, params.method_params)
+        if tuning.settle is not None and place.size > 1:
+            raise InvalidInput(
+                f"{params.method} works in one process only",
+                where="/training/method",
+                hint="Unset FORGETSCOPE_TRAIN_PROCESSES on this worker.",
+            )
         trainable = sum(p.numel() for p in tuning.model.parameters() if p.requires_grad)
         layers = getattr(tuning.model, "_no_split_modules", None) or ()
         group = processes(place, io.machine.device, layers)
@@ -55,7 +62,16 @@ def run_train(
 
         def begin_watch(trained: Mapping[str, Tensor]) -> Watch | None:
             if params.monitor is not None:
-                watches.append(begin_monitor(params, work, io, source, tuning.model, trained))
+                watch = begin_monitor(
+                    params,
+                    work,
+                    io,
+                    source=source,
+                    encode=encode,
+                    model=tuning.model,
+                    trained=trained,
+                )
+                watches.append(watch)
             return watches[0] if watches else None
 
         steps = train(
@@ -68,6 +84,7 @@ def run_train(
             processes=group,
             begin=lambda trained: _mitigation(params, work, io, trained),
             begin_watch=begin_watch,
+            settle=tuning.settle,
         )
         gathered = group.gather(tuning.model)
         group.close()
@@ -94,19 +111,12 @@ def run_train(
 
 
 def _examples(work: Work, params: TrainParams, io: StageIO) -> list[Example]:
-    examples = _first(io.input("data"), params.take)
+    examples = first_examples(io.input("data"), params.take)
     if "replay" in work.inputs:
-        examples += _first(io.input("replay"), params.replay_take)
+        examples += first_examples(io.input("replay"), params.replay_take)
     if not examples:
         raise InvalidInput("there is no example to train on", where=EXAMPLES)
     return examples
-
-
-def _first(folder: Path, n: int | None) -> list[Example]:
-    examples = read_examples(folder)
-    if n is not None and n > len(examples):
-        raise InvalidInput(f"{n} examples asked, but there are {len(examples)}", where=EXAMPLES)
-    return examples[:n]
 
 
 def _mitigation(

@@ -1,7 +1,10 @@
 """Somebody who looks at a model while it is trained, and may end the training."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, Protocol
+
+from forgetscope.schema.base import JsonObject
 
 __all__ = ["Verdict", "Watch"]
 
@@ -14,6 +17,10 @@ class Watch(Protocol):
 
     every: int
 
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        """What it saw last, for the progress of the stage."""
+
     def look(self, step: int) -> Verdict:
         """After optimiser step `step` (from 1). The model is in training mode before and after.
         `rollback`: the weights of the look before (or of the start) are to be the result; the
@@ -24,5 +31,5 @@ class Watch(Protocol):
 
     def restore(self, folder: Path) -> None: ...
 
-    def finish(self, output: Path) -> dict[str, float]:
+    def finish(self, output: Path) -> JsonObject:
         """Write its record into the stage's output; small facts for the manifest."""

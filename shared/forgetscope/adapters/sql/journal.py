@@ -15,10 +15,10 @@ from forgetscope.adapters.sql.tables import (
 )
 from forgetscope.core import lifecycle
 from forgetscope.schema.base import JsonObject
-from forgetscope.schema.stage import ExperimentState, StageState
+from forgetscope.schema.stage import Breach, ExperimentState, StageState
 from forgetscope.schema.views import EventType
 
-__all__ = ["Change", "Opening", "chunks", "publish", "publish_progress"]
+__all__ = ["Change", "Opening", "chunks", "publish", "publish_breach", "publish_progress"]
 
 _CHUNK = 5000  # well below the number of parameters that either driver takes
 
@@ -98,6 +98,20 @@ def publish_progress(connection: Connection, now: float, key: str, data: JsonObj
     """Tell every experiment of a running stage how far it is."""
     for row in _lock(connection, set(_users(connection, [key]).get(key, ()))):
         _append(connection, now, row, [_Event("stage.progress", key, data)])
+
+
+def publish_breach(connection: Connection, now: float, key: str, breach: Breach) -> None:
+    """Tell every experiment of a running stage that a group was called, unless it knows: a stage
+    that resumes sees the same again."""
+    for row in _lock(connection, set(_users(connection, [key]).get(key, ()))):
+        said = select(events.c.data).where(
+            events.c.experiment_id == row.id,
+            events.c.stage_key == key,
+            events.c.type == "stage.breach",
+        )
+        if all(data["group"] != breach.group for data in connection.scalars(said)):
+            data = breach.model_dump(mode="json")
+            _append(connection, now, row, [_Event("stage.breach", key, data)])
 
 
 def chunks(items: Collection[str]) -> Iterator[list[str]]:

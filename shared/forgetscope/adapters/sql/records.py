@@ -21,6 +21,7 @@ from forgetscope.schema.experiment import ExperimentSpec
 from forgetscope.schema.plan import Plan, Queue, StageKind
 from forgetscope.schema.stage import (
     BlobRef,
+    Breach,
     ExperimentState,
     Failure,
     Manifest,
@@ -168,6 +169,9 @@ class SqlRecords:
                 c, now, key, attempt, lease_seconds=lease_seconds, progress=progress
             )
         )
+
+    def breach(self, key: str, attempt: int, breach: Breach) -> bool:
+        return self._change(lambda c, now: work.breach(c, now, key, attempt, breach=breach))
 
     def save_resume(self, key: str, attempt: int, manifest: Manifest) -> bool:
         return self._change(lambda c, _: endings.save_resume(c, key, attempt, manifest))

@@ -34,6 +34,8 @@ __all__ = [
     "garbage",
     "has_state",
     "metadata",
+    "search_rounds",
+    "searches",
     "stages",
     "task_datasets",
     "tasks",
@@ -234,4 +236,34 @@ task_datasets = Table(
     metadata,
     Column("task_name", ForeignKey("tasks.name", ondelete="CASCADE"), primary_key=True),
     Column("digest", ForeignKey("datasets.digest"), primary_key=True, index=True),
+)
+
+searches = Table(
+    "searches",
+    metadata,
+    Column("id", Words, primary_key=True),
+    Column("name", Words, nullable=False),
+    Column("state", Words, nullable=False),
+    Column("spec", _json, nullable=False),
+    Column("facts", _json, nullable=False),
+    Column("created_at", _seconds, nullable=False),
+    Column("finished_at", _seconds),
+    Column("idempotency_key", Words, unique=True),
+    Column("request_digest", Words, nullable=False),
+    Column("answer", _json),
+    Column("failure", _json),
+    Index(None, "created_at", "id"),
+    Index(None, "state", "created_at", "id"),
+)
+
+search_rounds = Table(
+    "search_rounds",
+    metadata,
+    Column("search_id", ForeignKey("searches.id", ondelete="CASCADE"), primary_key=True),
+    Column("round", Integer, primary_key=True, autoincrement=False),
+    Column("value", Float(53), nullable=False),
+    Column("experiment_id", ForeignKey("experiments.id", ondelete="SET NULL"), index=True),
+    Column("started_at", _seconds, nullable=False),
+    Column("judged_at", _seconds),
+    Column("judged", _json),
 )

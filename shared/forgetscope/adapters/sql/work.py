@@ -2,13 +2,13 @@
 
 from sqlalchemy import Connection, func, insert, select, update
 
-from forgetscope.adapters.sql.journal import Change, publish, publish_progress
+from forgetscope.adapters.sql.journal import Change, publish, publish_breach, publish_progress
 from forgetscope.adapters.sql.tables import attempts, edges, has_state, stages
 from forgetscope.ports.records import Claim, Directive
 from forgetscope.schema.plan import Queue
-from forgetscope.schema.stage import Manifest, Progress
+from forgetscope.schema.stage import Breach, Manifest, Progress
 
-__all__ = ["any_ready", "claim", "heartbeat"]
+__all__ = ["any_ready", "breach", "claim", "heartbeat"]
 
 
 def any_ready(connection: Connection, queue: Queue) -> bool:
@@ -114,3 +114,15 @@ def heartbeat(
     if data is not None:
         publish_progress(connection, now, key, data)
     return Directive(held=True, cancel=held.unwanted)
+
+
+def breach(connection: Connection, now: float, key: str, attempt: int, *, breach: Breach) -> bool:
+    held = connection.execute(
+        select(stages.c.key)
+        .where(stages.c.key == key, stages.c.attempt == attempt, has_state("running"))
+        .with_for_update(key_share=True)
+    ).first()
+    if held is None:
+        return False
+    publish_breach(connection, now, key, breach)
+    return True

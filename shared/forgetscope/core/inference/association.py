@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from forgetscope.core.inference.spread import expanded
 from forgetscope.core.inference.permutations import MAX_EXACT
+from forgetscope.core.inference.spread import expanded
 from forgetscope.schema.measured import Measured
 
 __all__ = ["MIN_POINTS", "Associated", "associate"]

@@ -66,8 +66,8 @@ def jackknife_seeds(
 def acceleration(jackknives: Sequence[Floats]) -> float:
     """How fast the standard error changes with the number, from leave-one-out values.
 
-    For each sample k (e.g. the clusters of two tasks) of size n_k with leave-one-out values θ_kj the influences
-    are `U_kj = (n_k − 1)(mean_j θ_kj − θ_kj)`, and
+    For each sample k (e.g. the clusters of two tasks) of size n_k with leave-one-out values θ_kj
+    the influences are `U_kj = (n_k − 1)(mean_j θ_kj − θ_kj)`, and
     `a = Σ_k Σ_j U_kj³/n_k³ / (6·(Σ_k Σ_j U_kj²/n_k²)^{3/2})` (Efron 1987, JASA 82, 171-185;
     Efron & Tibshirani 1993, equation 14.15; several samples as in `scipy.stats.bootstrap`).
     0 where nothing varies.
@@ -145,8 +145,9 @@ def interval(
             if isinstance(levels, str):
                 return _without(found, levels)
             low, high = np.quantile(defined, levels)
-    low = found.value - half_width(found.value - low, z, runs)
-    high = found.value + half_width(high - found.value, z, runs)
+    if runs is not None:
+        low = found.value - float(half_width(found.value - low, z, runs))
+        high = found.value + float(half_width(high - found.value, z, runs))
     if bounds is not None:
         low, high = max(low, bounds[0]), min(high, bounds[1])
     return found.model_copy(update={"low": float(low), "high": float(high)})

@@ -94,13 +94,13 @@ def max_t(
     1237-1282). The 1 + in p: Phipson & Smyth 2010, SAGMB 9(1), 39.
 
     Our departures. c is expanded group by group for few clusters and for what differs between runs
-    (`spread`), and t_g is shrunk by the inverse, so that an interval excludes 0 when its single-step
-    p says so. No c and no p is larger than that of Bonferroni (single step) or Holm (step-down) at
-    normal quantiles: replicates of few clusters have heavy tails, which the expansion has already
-    paid for. If any group has fewer than `_FEW_CLUSTERS`, or there are several runs, it is these
-    that are used: the replicates, in which runs are not drawn, do not tell how groups correlate
-    from run to run. A group that is undefined in a replicate does not take part in the maximum
-    there.
+    (`spread`), and t_g is shrunk by the inverse, so that an interval excludes 0 when its
+    single-step p says so. No c and no p is larger than that of Bonferroni (single step) or Holm
+    (step-down) at normal quantiles: replicates of few clusters have heavy tails, which the
+    expansion has already paid for. If any group has fewer than `_FEW_CLUSTERS`, or there are
+    several runs, it is these that are used: the replicates, in which runs are not drawn, do not
+    tell how groups correlate from run to run. A group that is undefined in a replicate does not
+    take part in the maximum there.
 
     Left out, with the reason: undefined values, groups with a reason for having no interval, one
     cluster, more than `MAX_LEFT_OUT` undefined replicates, replicates that are all equal.

@@ -12,21 +12,21 @@ the second factor being the design effect for clusters of unequal size (Kish 196
 Eldridge, Ashby & Kerry 2006, International Journal of Epidemiology 35, 1292-1300).
 The last term counts from two seeds on: a single run speaks about itself only.
 
-The bootstrap of `core.statistics` draws clusters and seeds. On average it takes for that variance
-
-    σ²·(r + (3 − 2/S)·(1 − r)/S)·(…)/n  +  (1 − 1/S)·seed_sd²/S:
-
-what is of one cluster in one run counts up to three times (Owen 2007, Annals of Applied Statistics
-1(2), 386-411; with S small as worked out here), what differs between runs is a little understated.
-Its intervals are as wide as that, so power is computed with both.
+An interval adds up what items and what runs leave open (`spread`): the bootstrap over clusters
+takes `σ²·(r + (1 − r)/S)·(…)/n`, and the variance between the runs, with S − 1 degrees of freedom,
+is `σ²·((1 − r)/S)·(…)/n + seed_sd²/S` on average. Power is the chance that an interval which is
+made from two such estimates lies on the right side of the margin.
 """
 
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from scipy import stats
 
+from forgetscope.core.inference.power_shape import cumulants
+from forgetscope.core.inference.spread import RunVariance, half_width
 from forgetscope.core.inference.verdicts import Test
 
 __all__ = [
@@ -40,6 +40,15 @@ __all__ = [
     "effective_clusters",
     "error_of",
 ]
+
+
+Floats = npt.NDArray[np.float64]
+
+_CHANCES: Floats = (np.arange(64) + 0.5) / 64
+"""Points of the quadrature over each variance that is estimated [own choice: power to 0.1 %]."""
+
+_MOST_LEAN = 0.95
+"""Bounds a correlation that is computed from moments."""
 
 
 class Expected(NamedTuple):
@@ -120,11 +129,16 @@ class Error(NamedTuple):
 
     standard_error: float
     degrees: float
-    """degrees of freedom of the interval's estimate of it"""
-    inflation: float = 1.0
-    """what the bootstrap takes for the standard error on average, over the standard error"""
-    quantile_degrees: float | None = None
-    """degrees of freedom of the interval's quantile; None: `degrees`"""
+    """degrees of freedom of the interval's quantile for the items"""
+    varies: float | None = None
+    """degrees of freedom with which the variance that items leave open is estimated; None: the
+    same"""
+    lean: float = 0.0
+    """correlation of the number with the estimate of its standard error"""
+    items: float | None = None
+    """the standard error that the items leave open, in these runs; None: all of it"""
+    runs: RunVariance | None = None
+    """what the runs say on average; None with a single one"""
 
 
 def effect_of(plan: Plan) -> float:
@@ -145,28 +159,53 @@ def effective_clusters(sample: Sample, icc: float) -> float:
 
 
 def error_of(plan: Plan, runs: Runs) -> Error:
-    """Standard error and what the bootstrap takes for it (see the module).
+    """Standard error and the variances that the interval estimates (see the module).
 
-    Degrees of freedom: those of the clusters of the group (`effective_clusters` − 1; also for
-    biased forgetting, as in `multiplicity.max_t`) and of the seeds (S − 1), joined by Satterthwaite
-    1946 (Biometrics Bulletin 2, 110-114): `(Σ V)²/Σ (V²/df)`. The quantile of an interval is that
-    for the clusters alone (`intervals.expanded`).
+    The quantile has as many degrees of freedom as the group has clusters, less 1 (also for biased
+    forgetting, as in `multiplicity.max_t`), that for runs S − 1. The estimate of a variance
+    `V = Σ_c y_c²/n²` has relative variance `2/ν = Σ (2·var(y_c)² + κ4(y_c))/(Σ var(y_c))²`, where
+    clusters of one size and normal totals would give 2/C, and covariance `Σ κ3(y_c)/n³` with the
+    mean (`power_shape`). With several runs κ3 and κ4 count by `seed_correlation`, as only what runs
+    share adds up to them.
     """
-    one_run = _variance(plan.sample, plan.expected, runs.icc)
+    parts = [(plan.sample, plan.expected, 1.0)]
     if plan.rest is not None:
-        one_run += _variance(*plan.rest, runs.icc)
+        parts.append((*plan.rest, -1.0))
+    one_run = squares = third = fourth = 0.0
+    for sample, expected, sign in parts:
+        variance = _variance(sample, expected, runs.icc)
+        shape = cumulants(
+            sample.cluster_sizes,
+            sample.stretch,
+            lost=expected.lost,
+            gained=expected.gained,
+            icc=runs.icc,
+        )
+        n = sum(sample.cluster_sizes) * sample.stretch * sample.copies
+        one_run += variance
+        squares += variance**2 / max(1e-9, effective_clusters(sample, runs.icc) - 1)
+        third += sign * sample.copies * shape.third / n**3
+        fourth += sample.copies * shape.fourth / n**4
+    s, shared = runs.seeds, 1.0 if runs.seeds == 1 else runs.seed_correlation
+    relative = (2 * squares + shared * fourth) / one_run**2 if one_run > 0 else 0.0
+    lean = shared * third / (one_run**1.5 * np.sqrt(relative)) if relative > 0 else 0.0
+    found = Error(
+        float(np.sqrt(one_run)) * plan.scale,
+        plan.sample.clusters - 1,
+        2 / relative if relative > 0 else None,
+        float(np.clip(lean, -_MOST_LEAN, _MOST_LEAN)),
+    )
+    if s == 1:
+        return found
     one_run *= plan.scale**2
-    degrees = effective_clusters(plan.sample, runs.icc) - 1
-    if runs.seeds == 1:
-        return Error(float(np.sqrt(one_run)), degrees)
-    n, own = runs.seeds, 1 - runs.seed_correlation
-    between = runs.seed_sd**2 / n
-    true = one_run * (runs.seed_correlation + own / n) + between
-    items = one_run * (runs.seed_correlation + (3 - 2 / n) * own / n)
-    between *= 1 - 1 / n
-    joined = (items + between) ** 2 / (items**2 / degrees + between**2 / (n - 1))
-    inflation = float(np.sqrt((items + between) / true))
-    return Error(float(np.sqrt(true)), joined, inflation, degrees)
+    own = one_run * (1 - runs.seed_correlation) / s
+    items = one_run * runs.seed_correlation + own
+    between = runs.seed_sd**2 / s
+    return found._replace(
+        standard_error=float(np.sqrt(items + between)),
+        items=float(np.sqrt(items)),
+        runs=RunVariance(between + own, own, s - 1),
+    )
 
 
 def _variance(sample: Sample, expected: Expected, icc: float) -> float:
@@ -194,23 +233,46 @@ def _moments(sizes: tuple[int, ...]) -> tuple[float, float, float, float]:
 def claim_power(effect: float, error: Error, *, margin: float, tail: float, test: Test) -> float:
     """Chance of the right verdict (`verdicts.judge`) if the true number is `effect`.
 
-    The verdict needs the interval, `effect ± t·se` with t the quantile for `tail`, to lie on the
-    right side of the margin: `P(T > t)` for T noncentral t with noncentrality
-    |effect − margin|/se (e.g. Julious 2004, Statistics in Medicine 23, 1921-1986; for clusters
-    Donner & Klar 2000). For equivalence both sides must hold: the sum of both chances
-    less 1, which is exact when the standard error is known. 0 at the margin itself, where no
-    verdict is right. Totals of clusters are taken as normal: with about 10 clusters or fewer the
-    true power was up to 3 points higher in simulations with Dirichlet-multinomial clusters, and 4
-    lower with 6 clusters and 13 groups (docs/validation.md).
+    The verdict needs the interval to lie on the right side of the margin: the mean of
+    `Φ((|effect − margin| − half-width)/se)` over the variances that are estimated, each a multiple
+    of χ². With one run and normal totals this is the power of the t test (noncentral t, e.g.
+    Julious 2004, Statistics in Medicine 23, 1921-1986; for clusters Donner & Klar 2000); where
+    totals are not normal, the number goes along with its standard error (`Error.lean`). For
+    equivalence both sides must hold: the sum of both chances less 1, which is exact when the
+    standard error is known. 0 at the margin itself, where no verdict is right.
     """
-    degrees = error.degrees if error.quantile_degrees is None else error.quantile_degrees
-    critical = error.inflation * float(stats.t.isf(tail, degrees))
+    half, along = _half_widths(error, tail)
+    rest = np.sqrt(1 - error.lean**2)
 
-    def chance(distance: float) -> float:
-        return float(stats.nct.sf(critical, error.degrees, distance / error.standard_error))
+    def chance(distance: float, side: int) -> float:
+        z = (distance - half) / error.standard_error + side * error.lean * along
+        return float(stats.norm.cdf(z / rest).mean())
 
     if test == "non-inferiority":
-        return chance(abs(effect - margin)) if effect != margin else 0.0
+        side = 1 if effect > margin else -1
+        return chance(abs(effect - margin), side) if effect != margin else 0.0
     if abs(effect) < margin:
-        return max(0.0, chance(margin - effect) + chance(margin + effect) - 1)
-    return chance(abs(effect) - margin) if abs(effect) > margin else 0.0
+        return max(0.0, chance(margin - effect, -1) + chance(margin + effect, 1) - 1)
+    side = 1 if effect > 0 else -1
+    return chance(abs(effect) - margin, side) if abs(effect) > margin else 0.0
+
+
+def _half_widths(error: Error, tail: float) -> tuple[Floats, Floats]:
+    """Half-widths of equal chance, [P] or [P, P], as the variances are estimated; and for each the
+    normal quantile of the estimate that is due to the items [P]."""
+    degrees = error.degrees if error.varies is None else error.varies
+    items = error.standard_error if error.items is None else error.items
+    half: Floats = stats.t.isf(tail, error.degrees) * items * np.sqrt(_variances(degrees))
+    along: Floats = stats.norm.ppf(_CHANCES)
+    if error.runs is None:
+        return half, along
+    estimates = error.runs.between * _variances(error.runs.degrees)[:, None]
+    z = float(stats.norm.isf(tail))
+    return np.asarray(half_width(half, z, error.runs._replace(between=estimates))), along
+
+
+@lru_cache(maxsize=1024)
+def _variances(degrees: float) -> Floats:
+    """Estimates of a variance of 1 with so many degrees of freedom, of equal chance [P]."""
+    found: Floats = stats.chi2.ppf(_CHANCES, degrees) / degrees
+    return found

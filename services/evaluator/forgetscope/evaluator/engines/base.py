@@ -4,19 +4,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-__all__ = ["Adapter", "ChoiceItem", "Engine", "Report", "Tokens"]
+from forgetscope.modeling.option_rows import ChoiceItem, Tokens
 
-Tokens = tuple[int, ...]
+__all__ = ["Adapter", "ChoiceItem", "Engine", "Report", "Tokens"]
 
 # Called now and then with the share of the call's work that is done, 0 to 1.
 Report = Callable[[float], None]
-
-
-class ChoiceItem(NamedTuple):
-    """A prompt, and the options that may follow it. None of them is empty."""
-
-    prompt: Tokens
-    options: tuple[Tokens, ...]
 
 
 class Adapter(NamedTuple):

@@ -1,8 +1,7 @@
 """The transformers engine: length-sorted batches, output layer only where something is scored."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version
-from itertools import islice
 from pathlib import Path
 
 import torch
@@ -10,14 +9,11 @@ from peft import PeftModel
 from transformers import GenerationConfig
 
 from forgetscope.evaluator.engines.base import Adapter, ChoiceItem, Report, Tokens
-from forgetscope.evaluator.engines.rows import Row, RowScore, assemble, rows_of
-from forgetscope.modeling.answers import answer_logits, check_head
+from forgetscope.modeling.answers import check_head
 from forgetscope.modeling.loading import apply_adapter, load_model
+from forgetscope.modeling.options import batches_of, score_options
 
 __all__ = ["TransformersEngine"]
-
-# Positions scored at once are bounded so that their logits take at most 256 MiB as float32.
-_LOGITS = 64 << 20
 
 
 class TransformersEngine:
@@ -60,44 +56,11 @@ class TransformersEngine:
         if self._device != "cpu":
             torch.cuda.empty_cache()
 
-    def score_options(self, items: Sequence[ChoiceItem], report: Report) -> list[tuple[float, ...]]:
-        rows = rows_of(items)
-        most = max(1, _LOGITS // self.model.get_output_embeddings().weight.shape[0])
-        scores: dict[int, RowScore] = {}
-        batches = _batches(
-            [len(row.tokens) for row in rows],
-            [1 + len(row.prefix) for row in rows],
-            self._batch_tokens,
-            most,
-        )
-        for batch in batches:
-            scored = self._score([rows[i] for i in batch])
-            scores.update(zip(batch, scored, strict=True))
-            report(len(scores) / len(rows))
-        return assemble(items, rows, [scores[i] for i in range(len(rows))])
-
     @torch.inference_mode()
-    def _score(self, rows: Sequence[Row]) -> list[RowScore]:
-        # Padding stands on the right, where a causal model cannot see it: no mask is needed.
-        longest = max(len(row.tokens) for row in rows)
-        ids_B_T = torch.tensor([_padded(row.tokens, longest) for row in rows], device=self._device)
-        at: list[tuple[int, int]] = []  # (row, column) of the positions to score
-        wanted: list[tuple[int, int]] = []  # (index into at, token)
-        for b, row in enumerate(rows):
-            first, last = len(at), len(at) + len(row.prefix)
-            at += [(b, len(row.prompt) - 1 + k) for k in range(len(row.prefix) + 1)]
-            wanted += [(first + k, token) for k, token in enumerate(row.prefix)]
-            wanted += [(last, token) for token in row.lasts]
-        rows_N, columns_N = torch.tensor(at, device=self._device).T
-        positions_B_T = torch.arange(longest, device=self._device).expand_as(ids_B_T)
-        logits_N_V = answer_logits(self.model, ids_B_T, positions_B_T, rows_N, columns_N)
-        logp_N_V = logits_N_V.float().log_softmax(-1)
-        at_M, tokens_M = torch.tensor(wanted, device=self._device).T
-        found = iter(logp_N_V[at_M, tokens_M].tolist())
-        return [
-            RowScore(sum(islice(found, len(r.prefix))), list(islice(found, len(r.lasts))))
-            for r in rows
-        ]
+    def score_options(self, items: Sequence[ChoiceItem], report: Report) -> list[tuple[float, ...]]:
+        return score_options(
+            self.model, items, device=self._device, batch_tokens=self._batch_tokens, report=report
+        )
 
     @torch.inference_mode()
     def generate(
@@ -111,7 +74,7 @@ class TransformersEngine:
         )
         written: dict[int, Tokens] = {}
         lengths = [len(prompt) + max_new_tokens for prompt in prompts]
-        for batch in _batches(lengths, [1] * len(prompts), self._batch_tokens, len(prompts)):
+        for batch in batches_of(lengths, [1] * len(prompts), self._batch_tokens, len(prompts)):
             longest = max(len(prompts[i]) for i in batch)
             # New tokens follow the prompts, so padding stands on the left, masked; positions are
             # counted from the mask.
@@ -126,27 +89,6 @@ class TransformersEngine:
                 written[i] = _until(tokens, stop)
             report(len(written) / len(prompts))
         return [written[i] for i in range(len(prompts))]
-
-
-def _batches(
-    lengths: Sequence[int], scored: Sequence[int], batch_tokens: int, most_scored: int
-) -> Iterator[list[int]]:
-    """Indices from long to short, so that rows of a batch need little padding and a batch that is
-    too large for the memory fails at once. A row over the bounds stands alone."""
-    batch: list[int] = []
-    for index in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
-        tokens = (len(batch) + 1) * lengths[batch[0] if batch else index]
-        positions = sum(scored[i] for i in batch) + scored[index]
-        if batch and (tokens > batch_tokens or positions > most_scored):
-            yield batch
-            batch = []
-        batch.append(index)
-    if batch:
-        yield batch
-
-
-def _padded(tokens: Tokens, length: int) -> Tokens:
-    return tokens + (0,) * (length - len(tokens))
 
 
 def _until(tokens: Sequence[int], stop: frozenset[int]) -> Tokens:

@@ -21,9 +21,9 @@ from forgetscope.evaluator.engines.adapters import (
     swappable,
 )
 from forgetscope.evaluator.engines.base import Adapter, ChoiceItem, Report, Tokens
-from forgetscope.evaluator.engines.rows import Row, RowScore, assemble, rows_of
 from forgetscope.evaluator.files import read_model_files
 from forgetscope.modeling.loading import apply_adapter, load_model, merge_adapter
+from forgetscope.modeling.option_rows import Row, RowScore, assemble, rows_of
 from forgetscope.modeling.saving import save_model
 from forgetscope.schema.errors import AdapterMismatch, InvalidInput
 

@@ -69,12 +69,14 @@ def self_check(
     if not math.isfinite(length):
         raise InvalidInput("the Hessian-vector product is not finite", where="/curvature/product")
     repeat_error = _relative(first, again)
+    del again  # of large models a vector is as large as the weights
     symmetry_error = 0.0
     if length > 0.0:
         along = [x / length for x in first]
         image, products = operator.product(along), 3
         defect = abs(dot(along, first) - dot(start, image))
         symmetry_error = defect / (norm(image) * norm(start)) if defect else 0.0
+        del start, first
         difference_error, step = min(
             (_relative(image, difference_product(objective, along, h)), h) for h in _STEPS
         )

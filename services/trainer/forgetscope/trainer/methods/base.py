@@ -37,11 +37,16 @@ class Source(NamedTuple):
 
 
 class Tuning(NamedTuple):
-    """A model ready to be trained. `save` writes the result in `form`; it may consume the model."""
+    """A model ready to be trained. `save` writes the result in `form`; it may consume the model.
+
+    `settle`, where there is one, runs after each optimiser step and puts the weights back to where
+    the method allows them to be; it needs them in one piece.
+    """
 
     model: PreTrainedModel | PeftModel
     form: Literal["full", "adapter"]
     save: Callable[[Path], None]
+    settle: Callable[[], None] | None = None
 
 
 class TuningMethod(Protocol):

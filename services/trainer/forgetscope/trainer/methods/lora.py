@@ -26,7 +26,7 @@ from forgetscope.schema.base import JsonObject
 from forgetscope.schema.errors import InvalidInput
 from forgetscope.trainer.methods.base import Source, Tuning
 
-__all__ = ["begin_lora"]
+__all__ = ["begin_lora", "linear_targets"]
 
 
 def begin_lora(source: Source, params: JsonObject) -> Tuning:
@@ -48,7 +48,7 @@ def begin_lora(source: Source, params: JsonObject) -> Tuning:
 
 
 def _config(model: PreTrainedModel, params: LoraParams) -> LoraConfig:
-    targets, transposed = _targets(model, params.target_modules)
+    targets, transposed = linear_targets(model, params.target_modules)
     return LoraConfig(
         r=params.rank,
         lora_alpha=params.alpha,
@@ -60,7 +60,7 @@ def _config(model: PreTrainedModel, params: LoraParams) -> LoraConfig:
     )
 
 
-def _targets(model: PreTrainedModel, wanted: str | tuple[str, ...]) -> tuple[list[str], bool]:
+def linear_targets(model: PreTrainedModel, wanted: str | tuple[str, ...]) -> tuple[list[str], bool]:
     """Last parts of the names of the target modules, and whether they are transposed (GPT-2).
 
     Written out instead of "all-linear", so that any engine that reads the adapter agrees.

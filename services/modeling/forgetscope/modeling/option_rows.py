@@ -8,9 +8,16 @@ longer ones share a sequence where they differ in the last token only.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from forgetscope.evaluator.engines.base import ChoiceItem, Tokens
+__all__ = ["ChoiceItem", "Row", "RowScore", "Tokens", "assemble", "rows_of"]
 
-__all__ = ["Row", "RowScore", "assemble", "rows_of"]
+Tokens = tuple[int, ...]
+
+
+class ChoiceItem(NamedTuple):
+    """A prompt, and the options that may follow it. None of them is empty."""
+
+    prompt: Tokens
+    options: tuple[Tokens, ...]
 
 
 class Row(NamedTuple):
