@@ -23,6 +23,7 @@ from validation_checks import (
     planted,
     power,
 )
+from validation_monitor import monitor_section
 from validation_settings import ALARMS, COVERAGE, PLANTED, POWER
 
 from forgetscope.core.inference.intervals import Method
@@ -186,6 +187,7 @@ def page(number: int, power_number: int, replicates: int, seed: int) -> str:
         for part in (coverage_part, alarm_part, power_part, planted_part)
     ]
     coverage_table, alarm_table, power_table, planted_table = (table for _, table in parts)
+    monitor_words, monitor_lines = monitor_section(max(1, number // 4), random)
     return "\n".join(
         [
             "# Validation of the statistics",
@@ -197,6 +199,7 @@ def page(number: int, power_number: int, replicates: int, seed: int) -> str:
             "`benchmarks/validation_settings.py`.",
             "",
             *(line for words, _ in parts for line in words),
+            *monitor_words,
             "",
             "## Coverage of intervals",
             "",
@@ -229,6 +232,7 @@ def page(number: int, power_number: int, replicates: int, seed: int) -> str:
             "",
             *planted_table,
             "",
+            *monitor_lines,
         ]
     )
 

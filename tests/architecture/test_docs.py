@@ -8,6 +8,7 @@ import yaml
 
 from forgetscope.cli.main import app
 from forgetscope.schema.experiment import ExperimentSpec
+from forgetscope.schema.search import SearchSpec
 from forgetscope.wiring.settings import Settings
 
 PROJECT = Path(__file__).parents[2]
@@ -47,7 +48,8 @@ def test_every_variable_in_the_documents_is_a_setting() -> None:
     "path", sorted((PROJECT / "examples").glob("*.yaml")), ids=lambda p: p.name
 )
 def test_every_example_is_a_valid_specification(path: Path) -> None:
-    ExperimentSpec.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    (SearchSpec if "knob" in found else ExperimentSpec).model_validate(found)
 
 
 def test_records_of_decisions_are_numbered_without_gaps() -> None:

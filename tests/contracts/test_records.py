@@ -9,7 +9,7 @@ from forgetscope.adapters.sql import SqlRecords
 from forgetscope.ports.records import Bell, Directive, KindRate, Records
 from forgetscope.schema.errors import Conflict, IdempotencyConflict, InvalidInput, NotFound
 from forgetscope.schema.experiment import ExperimentSpec
-from forgetscope.schema.stage import Progress
+from forgetscope.schema.stage import Breach, Progress
 
 MODEL = planned("model", kind="prepare_model")
 DATA = planned("data", kind="prepare_data")
@@ -184,6 +184,31 @@ def test_a_heartbeat_keeps_the_lease_and_tells_the_progress(world: World) -> Non
     assert world.records.remaining("x") == [("train", "train", 7, 0.25)]
     last = world.records.events("x", after=0, limit=50)[-1]
     assert (last.type, last.data) == ("stage.progress", progress.model_dump(mode="json"))
+
+
+def test_a_breach_is_told_to_every_experiment_once_even_when_a_resumed_stage_sees_it_again(
+    world: World,
+) -> None:
+    world.submit("x", planned("a"))
+    world.submit("y", planned("a"))
+    values = {"step": 8, "look": 4, "margin": 0.05, "mean": 0.3, "lower": 0.1, "action": "warn"}
+    breach, other = (Breach.model_validate({"group": g, **values}) for g in ("velin", "dorrak"))
+    first = world.claim()
+    assert world.records.breach(first.key, first.attempt, breach)
+    world.clock.now += 61
+    world.sweep()
+    again = world.claim()
+    assert not world.records.breach(first.key, first.attempt, other)  # fenced off
+    assert world.records.breach(again.key, again.attempt, breach)
+    assert world.records.breach(again.key, again.attempt, other)
+    world.finish(again)
+    assert not world.records.breach(again.key, again.attempt, other)
+    for experiment in ("x", "y"):
+        told = world.records.events(experiment, after=0, limit=50)
+        assert [e.id for e in told] == list(range(1, len(told) + 1))
+        breaches = [e for e in told if e.type == "stage.breach"]
+        assert [e.data for e in breaches] == [b.model_dump(mode="json") for b in (breach, other)]
+        assert {e.stage for e in breaches} == {again.key}
 
 
 def test_a_worker_that_dies_too_often_fails_the_stage_and_skips_its_dependants(

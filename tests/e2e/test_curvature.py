@@ -65,7 +65,7 @@ LONG: JsonObject = {
     "seeds": [77],
     "training": {"learning_rate": 3e-3, "epochs": 1},
     "evaluation": {"engine": "transformers"},
-    "curvature": {"examples": 32, "trace": True, "density": True, "displacement": False},
+    "curvature": {"examples": 16, "trace": True, "density": True, "displacement": False},
     "analysis": {"bootstrap_replicates": 200},
 }
 

@@ -117,6 +117,22 @@ def test_settings_that_differ_are_named_by_pointer(two: tuple[Results, ...]) -> 
     ]
 
 
+def test_settings_in_lists_are_told_apart_one_by_one(two: tuple[Results, ...]) -> None:
+    def training(rate: float) -> dict[str, Any]:
+        return {
+            "overrides": [{"position": 2, "values": {"rate": rate, "dtype": None}}],
+            "kept": [1],
+        }
+
+    one, other = (side(two[0], training=training(rate)) for rate in (0.1, 0.2))
+    (found,) = compare(one, other).settings
+    assert (found.pointer, found.one, found.other) == (
+        "/training/overrides/0/values/rate",
+        0.1,
+        0.2,
+    )
+
+
 def test_a_comparison_survives_json(two: tuple[Results, ...]) -> None:
     found = compare(side(two[0]), side(two[1]))
     assert Comparison.model_validate_json(found.model_dump_json()) == found

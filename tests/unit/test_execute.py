@@ -18,7 +18,8 @@ from forgetscope.ports.records import Claim
 from forgetscope.ports.runner import Died, Done, Failed, Message, Saved
 from forgetscope.schema.experiment import ExperimentSpec
 from forgetscope.schema.plan import Plan, PlannedStage, StageLabel
-from forgetscope.schema.stage import Failure, Manifest, Progress
+from forgetscope.schema.stage import Breach, Failure, Manifest, Progress
+from forgetscope.wiring.messages import BreachWord, read_word, to_message, write
 
 KEY = "a" * 64
 
@@ -133,6 +134,16 @@ def test_a_saved_point_is_handed_to_the_next_attempt(platform: Platform) -> None
     point = Manifest(stage=KEY, kind="prepare_model", files={}, meta={"step": 7})
     run(platform, ScriptedRunner(Saved(point), Died("killed by SIGKILL")))
     assert claim_it(platform).resume == point
+
+
+def test_a_breach_reaches_the_events_though_the_stage_ends_right_after(platform: Platform) -> None:
+    submit_one_stage(platform)
+    breach = Breach(group="velin", step=8, look=4, margin=0.05, mean=0.3, lower=0.1, action="stop")
+    said = to_message(read_word(write(BreachWord(breach=breach))))
+    manifest = Manifest(stage=KEY, kind="prepare_model", files={})
+    assert run(platform, ScriptedRunner(said, Done(manifest))) == "succeeded"
+    events = platform.records.events("e1", after=0, limit=50)
+    assert [e.data for e in events if e.type == "stage.breach"] == [breach.model_dump(mode="json")]
 
 
 def test_cancelling_stops_the_process(platform: Platform) -> None:

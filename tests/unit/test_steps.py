@@ -260,7 +260,7 @@ def test_the_plain_chain_is_without_replay_merge_mix_monitor_and_mitigation() ->
         ("merge", 0.5, None),
         ("mix", 0.05, "uniform"),
         ("monitor", 0.05, None),
-        ("l2_sp", 0.01, None),
+        ("l2_sp", 0.1, None),
     ]
     assert [(each.tokens, each.plain_tokens) for each in found[:3]] == [(3, 2), (3, 2), (2, 2)]
     assert written(chains, steps)[0] == PLAIN

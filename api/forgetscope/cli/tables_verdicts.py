@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from statistics import fmean
 from types import MappingProxyType
 
 from rich.markup import escape
@@ -10,7 +9,7 @@ from rich.table import Table
 
 from forgetscope.cli.words import chain_name, points
 from forgetscope.schema.results import ChainForgetting, Measured, Results
-from forgetscope.schema.verdicts import Agreement, Judged, TransferRow, VerdictWord
+from forgetscope.schema.verdicts import Agreement, Judged, VerdictWord
 
 __all__ = [
     "VERDICT_LOOKS",
@@ -120,22 +119,24 @@ def _transfer(results: Results) -> Table:
     for name in ("ACC", "BWT", "FWT"):
         table.add_column(name, justify="right")
     for chain in results.chains:
-        rows = [row for row in results.transfer if row.chain == chain]
+        # The mean of all seeds comes last; a single seed is its own.
+        *_, row = (row for row in results.transfer if row.chain == chain)
         table.add_row(
             escape(chain_name(chain)),
-            _mean(rows, "acc", ".1f"),
-            _mean(rows, "bwt", "+.1f"),
-            _mean(rows, "fwt", "+.1f"),
+            _with_interval(row.acc, ".1f"),
+            _with_interval(row.bwt, "+.1f"),
+            _with_interval(row.fwt, "+.1f"),
         )
     return table
 
 
-def _mean(rows: list[TransferRow], name: str, form: str) -> str:
-    values = [getattr(row, name) for row in rows]
-    missing = next((m.reason for m in values if m.value is None), None)
-    if missing is not None:
-        return escape(f"– ({missing})")
-    return format(100 * fmean(m.value for m in values), form)
+def _with_interval(measured: Measured, form: str) -> str:
+    if measured.value is None:
+        return escape(f"– ({measured.reason})")
+    text = format(100 * measured.value, form)
+    if measured.low is None or measured.high is None:
+        return escape(f"{text} ({measured.interval_reason})")
+    return f"{text} ({format(100 * measured.low, form)} to {format(100 * measured.high, form)})"
 
 
 def _agreement(known: list[Agreement]) -> Table:

@@ -13,7 +13,7 @@ from forgetscope.schema.results import Measured
 __all__ = ["absent", "answer", "cautions"]
 
 FEW_CLUSTERS, FEW_SEEDS = 10, 10
-"""Below these the simulations of docs/validation.md differ from what is planned."""
+"""Below these the power is rough, and the quantile for runs is large [own choice]."""
 
 TOO_SMALL = "cannot be answered at this size"
 
@@ -101,8 +101,8 @@ def cautions(
     value = {one.name: one.value for one in assumptions}
     if 1 < value["seeds"] < FEW_SEEDS and value["seed_sd"] > 0:
         yield (
-            f"{value['seeds']:g} seeds say little about how much runs differ: where they do, "
-            "intervals hold the truth less often than promised (docs/validation.md)."
+            f"{value['seeds']:g} seeds say little about how much runs differ, so that intervals "
+            "are wide, above all those for many groups together: more seeds help."
         )
     biased = request.quantity == "biased_forgetting"
     for task in tasks:

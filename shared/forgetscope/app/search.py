@@ -23,11 +23,19 @@ from forgetscope.core.search import End, Look, decide, longest_way, looks_at_mos
 from forgetscope.core.search_rounds import experiment_of, judge_round, judges_of
 from forgetscope.core.search_words import answer_of
 from forgetscope.ports.searches import RoundRow, SearchRow
-from forgetscope.schema.errors import ForgetScopeError, InvalidInput, StageFailed, Unavailable
+from forgetscope.schema.errors import (
+    ForgetScopeError,
+    InvalidInput,
+    InvalidSpec,
+    StageFailed,
+    Unavailable,
+)
 from forgetscope.schema.plan import Plan
 from forgetscope.schema.results import Results
 from forgetscope.schema.search import SearchSpec
 from forgetscope.schema.stage import Failure
+from forgetscope.tasks.catalogue import TASKS
+from forgetscope.tasks.custom import CUSTOM
 
 __all__ = [
     "advance_searches",
@@ -53,9 +61,19 @@ def rehearse(spec: SearchSpec, facts: Facts) -> list[tuple[float, Plan]]:
         experiment = experiment_of(spec, value, i, most)
         with pointing_into_experiment():
             plan = build_plan(experiment, facts)
-        judges_of(experiment, plan, spec.knob, spec.goal)
+        for judges in judges_of(experiment, plan, spec.knob, spec.goal):
+            _check_groups(spec, judges.task)
         planned.append((value, plan))
     return planned
+
+
+def _check_groups(spec: SearchSpec, task: str) -> None:
+    (use,) = (use for use in spec.experiment.tasks if use.id == task)
+    known = use.name in TASKS and use.name != CUSTOM
+    if spec.goal.of == "every_group" and known and not TASKS.get(use.name).groups:
+        raise InvalidSpec(
+            f"{task!r} has no groups to recover the loss of", where="/goal/of", hint="Say of: task."
+        )
 
 
 @contextmanager
@@ -159,7 +177,7 @@ def _begin(platform: Platform, row: SearchRow, value: float, most: int) -> None:
         value,
         experiment_id=str(uuid.uuid4()),
         spec=experiment,
-        plan=build_plan(experiment, row.facts),
+        plan=build_plan(experiment, platform.searches.facts(row.id)),
         request_digest=digest_of(experiment.model_dump(mode="json")),
     )
     if begun.accepted:
@@ -188,9 +206,8 @@ def _judge(platform: Platform, row: SearchRow, last: RoundRow) -> bool:
     file = find_file(platform, experiment.id, "results.json")
     results = Results.model_validate_json(b"".join(read_file(platform, file)))
     floors = {n.task: n.measured.floor for n in results.noise if n.measured.floor is not None}
-    judges = judges_of(
-        experiment.spec, build_plan(experiment.spec, row.facts), spec.knob, spec.goal
-    )
+    plan = build_plan(experiment.spec, platform.searches.facts(row.id))
+    judges = judges_of(experiment.spec, plan, spec.knob, spec.goal)
     judged = judge_round(judges, results.recovery, spec.goal, floors)
     log.info("search.judged", search=row.id, round=last.round, verdict=judged.verdict)
     platform.searches.judge_round(row.id, last.round, judged)

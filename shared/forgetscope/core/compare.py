@@ -206,6 +206,9 @@ def _fields(value: Any, pointer: str) -> Iterator[tuple[str, Any]]:
         for key, item in value.items():
             escaped = key.replace("~", "~0").replace("/", "~1")  # RFC 6901 section 3
             yield from _fields(item, f"{pointer}/{escaped}")
+    elif isinstance(value, list) and any(isinstance(item, dict) for item in value):
+        for i, item in enumerate(value):
+            yield from _fields(item, f"{pointer}/{i}")
     else:
         yield pointer, value
 

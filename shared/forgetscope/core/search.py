@@ -24,6 +24,7 @@ __all__ = [
     "bracket_of",
     "confidence_of",
     "decide",
+    "is_narrow",
     "longest_way",
     "looks_at_most",
     "oddities",
@@ -105,6 +106,12 @@ def _middle(knob: Knob, lower: float, upper: float) -> float | None:
     middle = math.sqrt(lower * upper) if log else (lower + upper) / 2
     middle = max(lower + 1, math.floor(middle)) if knob.whole else float(f"{middle:.{_DIGITS}g}")
     return float(middle) if lower < middle < upper else None
+
+
+def is_narrow(knob: Knob, bracket: Bracket) -> bool:
+    """Whether nothing is left to try between the two ends."""
+    lower, upper = bracket.failing, bracket.passing
+    return lower is None or upper is None or _middle(knob, lower, upper) is None
 
 
 def bracket_of(looks: Sequence[Look]) -> Bracket:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import NormalDist
 
-from forgetscope.core.search import End, Look, bracket_of, oddities
+from forgetscope.core.search import End, Look, bracket_of, is_narrow, oddities
 from forgetscope.schema.goal import GoalPart
 from forgetscope.schema.search import Knob, SearchAnswer
 
@@ -41,10 +41,19 @@ def _sentences(knob: Knob, looks: Sequence[Look], end: End, most: int) -> Iterat
             f"With {_named(knob, end.at.value)} the data do not decide: {end.at.judged.reason}. "
             f"{what_would_decide(end.at.judged.parts)}"
         )
+        yield from _decided(looks, end)
     elif end.value is None:
         yield _not_met(knob, end, at)
-    if len(looks) >= most and end.outcome == "found" and end.value != knob.low:
+    if end.outcome == "found" and not is_narrow(knob, bracket):
         yield f"{most} rounds were the most that could be taken."
+
+
+def _decided(looks: Sequence[Look], end: End) -> Iterator[str]:
+    """What is known of the other values, where none has passed."""
+    others = sorted((look for look in looks if look is not end.at), key=lambda look: look.value)
+    if end.value is None and others:
+        said = ", ".join(f"{look.value:g} ({look.judged.reason})" for look in others)
+        yield f"The goal is not reached with {said}."
 
 
 def _not_met(knob: Knob, end: End, at: Mapping[float, Look]) -> str:

@@ -31,14 +31,12 @@ class RoundRow(NamedTuple):
 
 
 class SearchRow(NamedTuple):
-    """A search as recorded. `facts` is the world as it was when it was submitted: every round is
-    planned with it, so that all of them share what they have in common."""
+    """A search as recorded."""
 
     id: str
     name: str
     state: SearchState
     spec: SearchSpec
-    facts: Facts
     created_at: float
     finished_at: float | None
     answer: SearchAnswer | None
@@ -73,6 +71,10 @@ class Searches(Protocol):
 
     def search(self, search_id: str) -> SearchRow:
         """Raises NotFound."""
+
+    def facts(self, search_id: str) -> Facts:
+        """The world as it was when the search was submitted: every round is planned with it, so
+        that all of them share what they have in common. Raises NotFound."""
 
     def searches(
         self, *, state: SearchState | None, cursor: str | None, limit: int

@@ -26,6 +26,9 @@ __all__ = [
     "LocalModel",
     "ModelRef",
     "S3Model",
+    "ScoredTask",
+    "ScoredTaskEntry",
+    "ScoringSpec",
     "StageOverride",
     "TaskEntry",
     "TaskUse",
@@ -112,16 +115,14 @@ class LocalJudge(Value):
 JudgeRef = Annotated[BuiltinJudge | HubJudge | LocalJudge, Field(discriminator="source")]
 
 
-class TaskUse(Value):
-    """A task of the catalogue under an id of its own (by default its name), with parameters and
-    sizes."""
+class ScoredTask(Value):
+    """A task of the catalogue under an id of its own (by default its name), to be scored only."""
 
     model_config = ConfigDict(json_schema_extra={"required": ["name"]})
 
     id: Slug
     name: Slug
     params: dict[str, JsonValue] = {}
-    train_examples: int = Field(default=2261, ge=1, le=1_000_000, description="METHOD.md: 2261")
     evaluation_examples: int | None = Field(
         default=None, ge=1, le=1_000_000, description="all of the evaluation split when absent"
     )
@@ -131,10 +132,22 @@ class TaskUse(Value):
     )
 
 
+class TaskUse(ScoredTask):
+    """A task of the catalogue under an id of its own (by default its name), with parameters and
+    sizes."""
+
+    train_examples: int = Field(default=2261, ge=1, le=1_000_000, description="METHOD.md: 2261")
+
+
 TaskEntry = Annotated[
     TaskUse, BeforeValidator(_task_with_id, json_schema_input_type=Slug | TaskUse)
 ]
 """A task of a list: a use, or just its name."""
+
+ScoredTaskEntry = Annotated[
+    ScoredTask, BeforeValidator(_task_with_id, json_schema_input_type=Slug | ScoredTask)
+]
+"""A task of a list that is scored only: a use, or just its name."""
 
 
 Chain = Annotated[tuple[WrittenElement, ...], Field(min_length=1, max_length=16)]
@@ -157,19 +170,24 @@ class ChainGenerator(Value):
     )
 
 
-class EvaluationSpec(Value):
-    """How every stage is scored. `auto` takes vLLM on a GPU or for a large model."""
+class ScoringSpec(Value):
+    """How models are scored. `auto` takes vLLM on a GPU or for a large model."""
 
     engine: Literal["auto", "transformers", "vllm"] = "auto"
     dtype: Literal["float32", "bfloat16"] = "float32"
     max_length: int = Field(default=1024, ge=8, le=1_048_576)
-    base_model: bool = Field(default=True, description="score the untuned base model, too")
     judge: JudgeRef = Field(
         default=BuiltinJudge(), description="scores generated replies, for tasks that ask for it"
     )
     noise_floor: NoiseSpec | None = Field(
         default=NoiseSpec(), description="null: not measured, so that no margin is held against it"
     )
+
+
+class EvaluationSpec(ScoringSpec):
+    """How every stage is scored. `auto` takes vLLM on a GPU or for a large model."""
+
+    base_model: bool = Field(default=True, description="score the untuned base model, too")
 
 
 class AnalysisSpec(Value):

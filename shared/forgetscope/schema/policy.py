@@ -45,17 +45,27 @@ class TaskRule(Value):
     )
     relative: Share | None = Field(
         default=None,
-        description="guard for low baselines: no more than this share of what the reference has "
-        "above chance may be lost, where that is less than the margin",
+        description="guard for low baselines: no more than this share of the reference's accuracy "
+        "above chance may be lost, where that is less than the margin; for each group by its own",
     )
     tier: Tier = "block"
-    min_items: int = Field(default=30, ge=1, description="of a group that is judged")
-    min_clusters: int = Field(default=5, ge=1, description="of a group that is judged")
+    min_items: int = Field(
+        default=30, ge=1, description="scored under both models; with fewer nothing is judged"
+    )
+    min_clusters: int = Field(default=5, ge=2, description="that these come from")
+    max_unscored: float = Field(
+        default=0.05,
+        ge=0,
+        le=1,
+        description="share of unscored items above which nothing is judged: a model that lost the "
+        "format must not pass on the rest",
+    )
     groups: dict[GroupName, GroupRule] = Field(default={}, max_length=256)
 
 
 class Waiver(Value):
-    """A breach that somebody has accepted until a day (that day included, UTC)."""
+    """A breach that somebody has accepted until a day (that day included, UTC). It covers breaches
+    only: neither what cannot be judged nor a task that is missing."""
 
     task: Slug
     group: GroupName | None = Field(default=None, description="null: the task as a whole")
@@ -65,7 +75,7 @@ class Waiver(Value):
 
 
 class Policy(Value):
-    """The rules of an audit. All judged rows of tier `block` are one family: their intervals hold
+    """The rules of an audit. All judged rows of a tier are one family: their intervals hold
     together with `confidence`."""
 
     version: Literal["1"] = "1"
@@ -73,6 +83,9 @@ class Policy(Value):
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
     underpowered: Literal["fail", "warn"] = Field(
         default="fail", description="what a row of tier block that cannot be judged does"
+    )
+    target_power: float = Field(
+        default=0.8, ge=0.5, lt=1, description="of the size that an underpowered row would need"
     )
     tasks: tuple[TaskRule, ...] = Field(min_length=1, max_length=64)
     waivers: tuple[Waiver, ...] = Field(default=(), max_length=256)

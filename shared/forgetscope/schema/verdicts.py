@@ -11,6 +11,7 @@ __all__ = [
     "Agreement",
     "Judged",
     "McNemarRow",
+    "McNemarTest",
     "Permuted",
     "TransferRow",
     "Variance",
@@ -39,10 +40,9 @@ class Judged(Value):
     )
 
 
-class McNemarRow(Value):
-    """The exact McNemar test of one seed, at the level of items."""
+class McNemarTest(Value):
+    """The exact McNemar test, at the level of items."""
 
-    seed: int
     lost: int = Field(ge=0, description="items right before and wrong after")
     gained: int = Field(ge=0, description="items wrong before and right after")
     items: int = Field(ge=0, description="items scored under both models")
@@ -50,12 +50,19 @@ class McNemarRow(Value):
     caution: str | None = Field(description="why p is too small, where items are clustered")
 
 
+class McNemarRow(McNemarTest):
+    """The exact McNemar test of one seed, at the level of items."""
+
+    seed: int
+
+
 class TransferRow(Value):
-    """Average accuracy, backward and forward transfer of one chain in one seed
-    (Lopez-Paz & Ranzato 2017); positive transfer = helped."""
+    """Average accuracy, backward and forward transfer of one chain (Lopez-Paz & Ranzato 2017);
+    positive transfer = helped. With several seeds each has a row, whose interval is about that run,
+    and their mean has one, whose interval is about all runs."""
 
     chain: tuple[str, ...]
-    seed: int
+    seed: int | None = Field(description="null: the mean of all seeds")
     acc: Measured
     bwt: Measured
     fwt: Measured

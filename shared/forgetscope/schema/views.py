@@ -25,6 +25,7 @@ __all__ = [
     "Page",
     "Problem",
     "ProblemItem",
+    "RunView",
     "StageDetail",
     "StageView",
     "Submitted",
@@ -73,10 +74,10 @@ class ExperimentSummary(Value):
     stages: dict[StageState, int] = Field(description="number of stages in each state")
 
 
-class ExperimentView(ExperimentSummary):
-    """One experiment. `eta_seconds` is absent, with the reason, until it can be estimated."""
+class RunView(ExperimentSummary):
+    """What experiments and audits have in common. `eta_seconds` is absent, with the reason, until
+    it can be estimated."""
 
-    spec: ExperimentSpec
     engine: str
     engine_reason: str
     notes: tuple[str, ...] = ()
@@ -84,6 +85,12 @@ class ExperimentView(ExperimentSummary):
     eta_basis: str
     failures: dict[StageKey, Failure] = {}
     links: dict[str, str]
+
+
+class ExperimentView(RunView):
+    """One experiment. `eta_seconds` is absent, with the reason, until it can be estimated."""
+
+    spec: ExperimentSpec
 
 
 class Submitted(Value):

@@ -8,6 +8,7 @@ from forgetscope.analysis.outcomes import CellKey, Chain, Design, Floats, TaskOu
 from forgetscope.analysis.results import build
 from forgetscope.core.groups import Items, arrange
 from forgetscope.schema.experiment import AnalysisSpec
+from forgetscope.schema.recovery import MitigatedChain
 from forgetscope.schema.results import ChainForgetting, GroupForgetting, Results, TaskInfo
 
 GROUPS = ("amber", "birch", "coral", "delta", "ember")
@@ -85,10 +86,11 @@ def analysed(
     seeds: Sequence[int] = (0,),
     *,
     noise_floor: Mapping[str, float] | None = None,
+    mitigated: Sequence[MitigatedChain] = (),
     **settings: object,
 ) -> Results:
     spec = AnalysisSpec.model_validate({"bootstrap_replicates": 1000, **settings})
-    design = Design(tuple(chains), tuple(seeds), spec, noise_floor or {})
+    design = Design(tuple(chains), tuple(seeds), spec, noise_floor or {}, tuple(mitigated))
     return build(
         design, tasks, np.random.default_rng(1), provenance={}, progress=lambda done, total: None
     )

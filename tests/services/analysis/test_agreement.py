@@ -21,12 +21,59 @@ def test_transfer_by_hand() -> None:
         (("s", "c"), "s"): 0.60, (("s", "c"), "c"): 0.80,
     }  # fmt: skip
     results = study([("s", "c")], lambda chain, task, group: shares[chain, task], seeds=(3, 4))
-    assert [(row.chain, row.seed) for row in results.transfer] == [(("s", "c"), 3), (("s", "c"), 4)]
+    assert [(row.chain, row.seed) for row in results.transfer] == [
+        (("s", "c"), seed) for seed in (3, 4, None)
+    ]
     for row in results.transfer:
         assert row.acc.value == pytest.approx(0.70)
         assert row.bwt.value == pytest.approx(-0.30)
         assert row.fwt.value == pytest.approx(0.10)
         assert row.bwt.value == pytest.approx(-(results.forgetting[0].forgetting.value or 0.0))
+
+
+def test_transfer_has_the_interval_of_the_forgetting_that_it_is() -> None:
+    """BWT of a pair is minus its forgetting: the same number from other draws of the clusters."""
+    settings = {"bootstrap_replicates": 20_000, "interval": "expanded"}
+    for seeds in ((3,), (3, 4, 5)):
+        results = study([("s", "c")], ranked, seeds=seeds, **settings)
+        forgetting, bwt = results.forgetting[0].forgetting, results.transfer[-1].bwt
+        assert bwt.value == pytest.approx(-(forgetting.value or 0))
+        assert forgetting.low is not None
+        assert forgetting.high is not None
+        width = forgetting.high - forgetting.low
+        assert bwt.low == pytest.approx(-forgetting.high, abs=0.03 * width)
+        assert bwt.high == pytest.approx(-forgetting.low, abs=0.03 * width)
+
+
+def test_the_interval_of_average_accuracy_is_that_of_independent_tasks() -> None:
+    shares = {"s": 0.6, "c": 0.8}
+    results = study(
+        [("s", "c")], lambda chain, task, group: shares[task], bootstrap_replicates=20_000
+    )
+    (found,) = results.transfer
+    error = np.sqrt((0.6 * 0.4 + 0.8 * 0.2) / 500) / 2
+    assert found.acc.low is not None
+    assert found.acc.high is not None
+    assert found.acc.high - found.acc.low == pytest.approx(2 * 1.96 * error, rel=0.03)
+    assert found.fwt.value == found.fwt.low == found.fwt.high == 0
+
+
+def test_runs_that_differ_widen_the_interval_of_their_mean_only() -> None:
+    arranged, chains = items(), (("s", "c"),)
+    level = {0: 0.9, 1: 0.7, 2: 0.5}
+    cells = {
+        (chain, seed): outcomes(
+            arranged, chain, "s", lambda c, t, g, s=seed: level.get(s, 0.8), seed or 0
+        )
+        for chain, seed in models(chains, (0, 1, 2))
+    }
+    tasks = [task(n, k, arranged, cells) for n, k in (("s", "safety"), ("c", "capability"))]
+    *each, mean = analysed(tasks, chains, (0, 1, 2)).transfer
+    widths = [(row.acc.high or 0) - (row.acc.low or 0) for row in (*each, mean)]
+    assert max(widths[:3]) < 0.1
+    # The t quantile of two degrees of freedom times the standard error of 0.9, 0.7, 0.5, and more;
+    # it ends where accuracies do.
+    assert (mean.acc.low, mean.acc.high) == (pytest.approx(0.7 - 4.30 * 0.2 / 3**0.5, abs=0.02), 1)
 
 
 def test_transfer_is_undefined_with_a_reason_where_it_has_no_meaning() -> None:

@@ -106,7 +106,9 @@ def test_tables_hold_verdicts_tests_transfer_and_variance(tmp_path: Path) -> Non
         row.verdict.verdict for row in results.forgetting
     ]
     assert len(table("mcnemar.csv")) == 2 * 3
-    assert len(table("transfer.csv")) == 2 * 3
+    transfers = table("transfer.csv")
+    assert [line["seed"] for line in transfers] == ["0", "1", "2", "all"] * 2
+    assert float(transfers[3]["bwt_low"]) == results.transfer[3].bwt.low
     (effect,) = table("order_effects.csv")
     assert float(effect["p_adjusted"]) == results.order_effects[0].p_adjusted.value
     assert {row["source"] for row in table("variance.csv")} >= {"order", "seed", "item"}

@@ -47,27 +47,39 @@ def squares(model: Any, value: Tensor) -> dict[str, Tensor]:
 
 
 def test_it_is_the_sum_of_squared_gradients_of_examples_over_their_answer_tokens() -> None:
-    """Answers are drawn again here, one token at a time, from the same generator."""
+    """The signs are drawn again here, from the same generator; v by its definition, as a matrix
+    with v·vᵀ = diag(p) − p·pᵀ in expectation, times the signs."""
     model = tiny_model().double()
     assert len({item.answer_tokens for item in ITEMS}) > 1
     found = diagonal_fisher(model, ITEMS, torch.Generator().manual_seed(5))
     generator = torch.Generator().manual_seed(5)
     expected = {name: torch.zeros_like(f) for name, f in found.items()}
     for item in ITEMS:
-        logs = log_probabilities(model, item)
-        odds = logs.detach().float().exp()
-        drawn = torch.multinomial(odds, 1, generator=generator)
-        for name, square in squares(model, logs.gather(1, drawn).sum()).items():
+        logits = model(input_ids=torch.tensor([item.ids])).logits[0, item.start - 1 : -1]
+        odds = torch.softmax(logits.detach(), dim=-1)
+        signs = torch.randint(0, 2, odds.shape, generator=generator) * 2.0 - 1
+        value = torch.zeros((), dtype=torch.float64)
+        for row, p, s in zip(logits, odds, signs.double(), strict=True):
+            factor = torch.diag(p.sqrt()) - torch.outer(p, p.sqrt())
+            assert torch.allclose(factor @ factor.T, torch.diag(p) - torch.outer(p, p))
+            value = value + row @ (factor @ s)
+        for name, square in squares(model, value).items():
             expected[name] += square / sum(item.answer_tokens for item in ITEMS)
     assert found.keys() == expected.keys()
     for name, f in found.items():
         assert torch.allclose(f, expected[name], rtol=1e-6), name
 
 
-def test_many_draws_approach_the_expectation_over_every_possible_answer_token() -> None:
+@pytest.mark.parametrize("sureness", [1, 12])
+def test_many_draws_approach_the_expectation_over_every_possible_answer_token(
+    sureness: int,
+) -> None:
     """The expectation is enumerated: all 43 tokens at each position, weighted by the model. The
-    labels of the data would give something else."""
+    labels of the data would give something else. A model that is sure of its answers is no
+    harder."""
     model = tiny_model(num_hidden_layers=1, hidden_size=16, intermediate_size=16)
+    with torch.no_grad():
+        model.lm_head.weight *= sureness
     items = [item for item in ITEMS if item.answer_tokens <= 3][:2]
     tokens = sum(item.answer_tokens for item in items)
     exact = empirical = torch.zeros(())
@@ -81,6 +93,8 @@ def test_many_draws_approach_the_expectation_over_every_possible_answer_token() 
     drawn = flat(diagonal_fisher(model, items * 400, torch.Generator().manual_seed(0)))
     assert float(drawn.sum()) == pytest.approx(float(exact.sum()), rel=0.1)
     assert float((drawn - exact).norm() / exact.norm()) < 0.15
+    few = flat(diagonal_fisher(model, items * 4, torch.Generator().manual_seed(0)))
+    assert float(few.sum()) == pytest.approx(float(exact.sum()), rel=0.9)
     assert float((empirical - exact).norm() / exact.norm()) > 0.5
 
 

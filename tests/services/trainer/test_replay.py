@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -117,9 +118,7 @@ def test_a_third_stage_trains_on_nested_shares_of_what_the_first_was_trained_on(
     (first,), (second,), replays = (at(found, i) for i in (1, 2, 3))
     ids = [runner.ids[s.key] for s in replays]
     assert [len(i) for i in ids] == [1, 2, 5, 10, 20]  # 0.01 and 0.05 of 20 are one example
-    assert all(
-        larger[: len(smaller)] == smaller for smaller, larger in zip(ids, ids[1:], strict=False)
-    )
+    assert all(larger[: len(smaller)] == smaller for smaller, larger in pairwise(ids))
     assert ids[-1] == runner.ids[first.key]
     before = runner.weights(second)
     moved = [float((runner.weights(s) - before).norm()) for s in replays]
@@ -173,7 +172,7 @@ def test_packed_batches_give_the_losses_of_padded_ones(
         last.append(at(found, len(chain)))
     assert len(last[0]) == len(last[1]) > 4
     for padded, packed in zip(*last, strict=True):
-        assert runner.losses(padded) == pytest.approx(runner.losses(packed), rel=2e-3)
+        assert runner.losses(padded) == pytest.approx(runner.losses(packed), rel=1e-4)
 
 
 @pytest.mark.parametrize("selection", ["group_balanced", "worst_group", "gradient_similarity"])
@@ -185,9 +184,7 @@ def test_shares_of_a_selection_are_nested_and_of_the_training_examples(
     runner(found)
     ids = [runner.ids[s.key] for s in at(found, 3)]
     assert [len(i) for i in ids] == [1, 2, 5, 10, 20]
-    assert all(
-        larger[: len(smaller)] == smaller for smaller, larger in zip(ids, ids[1:], strict=False)
-    )
+    assert all(larger[: len(smaller)] == smaller for smaller, larger in pairwise(ids))
     assert sorted(ids[-1]) == sorted(f"s{i}" for i in range(EXAMPLES))
     (order,) = (s for s in found.stages if s.kind == "select")
     (data,) = (s for s in found.stages if s.key == order.inputs["data"])
@@ -216,7 +213,9 @@ def test_a_planned_merge_is_run_and_trained_on(runner: Runner, method: Any) -> N
     steps = {"m": {"kind": "merge", "vary": {"alpha": [0, 0.5, 1]}}}
     found = plan(steps, ["s", "c", "m", "s"], method=method)
     runner(found)
-    (first,), (second,), (merged,) = (at(found, i) for i in (1, 2, 3))
+    (first,), (second,) = (at(found, i) for i in (1, 2))
+    (merged,) = (s for s in found.stages if s.kind == "merge")
     middle = (runner.weights(first) + runner.weights(second)) / 2
     assert torch.allclose(runner.weights(merged), middle, atol=1e-6)
-    assert len(at(found, 4)) == 3
+    parents = {s.inputs["parent"] for s in found.stages if "parent" in s.inputs}
+    assert parents == {first.key, second.key, merged.key}

@@ -213,10 +213,8 @@ def _changes(
     whole = sums.whole()
     bias = bootstrap.scores(whole)[1]
     point = _mean(bias, np.ones((1, len(seeds))))
-    without_seed = np.concatenate(
-        [_mean(bias, w[None]) for w in np.ones((len(seeds), len(seeds))) - np.eye(len(seeds))],
-        axis=-1,
-    )  # [2, 2, K, S]
+    others = np.ones((len(seeds), len(seeds))) - (np.eye(len(seeds)) if len(seeds) > 1 else 0)
+    without_seed = _mean(np.repeat(bias, len(seeds), axis=-1), others)  # [2, 2, K, S]
     paired = both.all(axis=0)
 
     def change(context: int, k: int) -> BbqBiasChange:
@@ -232,10 +230,8 @@ def _changes(
 
         def measured(value: float, side: Callable[[Floats], Floats]) -> Measured:
             known = None if np.isnan(value) else float(value)
-            others = side(with_seeds), side(without_seed)
-            return setting.measured(
-                known, reason, side(drawn), clusters, seeds=others if len(seeds) > 1 else None
-            )
+            runs = (side(with_seeds), side(without_seed)) if len(seeds) > 1 else None
+            return setting.measured(known, reason, side(drawn), clusters, seeds=runs)
 
         return BbqBiasChange(
             before=measured(before, lambda of: of[0, context, k]),

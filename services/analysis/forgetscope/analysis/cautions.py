@@ -29,8 +29,9 @@ def cautions(
         )
     elif len(seeds) < 5:
         yield (
-            f"{len(seeds)} seeds: runs are resampled as well as items, but so few runs "
-            "describe the variation between runs only roughly, and intervals understate it."
+            f"{len(seeds)} seeds: intervals are about runs in general, and so few runs describe "
+            "the variation between them only roughly, so that intervals are wide, above all those "
+            "for many groups together."
         )
     if any(row.groups for row in rows):
         yield (

@@ -132,7 +132,7 @@ def _bound(
         return Measured(reason=f"λ_max is that of {other} ({spectrum.parameters.name})")
     largest = own.largest[0]
     if largest.value is None or largest.verdict != "converged":
-        return Measured(reason=f"λ_max has not converged: {largest.why or largest.reason}")
+        return Measured(reason="λ_max has not converged")
     return Measured(
         value=local_bound(found.slope, largest.value, found.length),
         interval_reason="one number of this set of examples",

@@ -103,10 +103,20 @@ def scatter_plot(points: Sequence[Point], *, alt: str, name: str) -> Drawing:
             scale("symlog", linthresh=smallest)
             getattr(axes, f"set_{axis}lim")(*ends)
         _dress(axes, logarithmic=("x", "y"))
+        for axis in (axes.xaxis, axes.yaxis):
+            # Within the linear part, ticks stand too close for words; the rule at 0 has them.
+            axis.set_major_formatter(
+                FuncFormatter(lambda v, at: "" if 0 < abs(v) < smallest else _tick(v, at))
+            )
         axes.set_xlabel("measured change of the loss, nats per answer token", color=_QUIET)
         axes.set_ylabel("predicted or bounded", color=_QUIET)
         figure.legend(
-            frameon=False, fontsize=8, loc="outside upper center", ncols=4, labelcolor=_QUIET
+            handles=axes.get_legend_handles_labels()[0][::-1],
+            frameon=False,
+            fontsize=8,
+            loc="outside upper center",
+            ncols=4,
+            labelcolor=_QUIET,
         )
         title = "Predicted against measured loss change"
         return drawn(figure, name=name, title=title, alt=alt)

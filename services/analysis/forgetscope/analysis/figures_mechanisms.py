@@ -16,9 +16,9 @@ __all__ = ["SERIES", "Dot", "Panel", "panels_plot"]
 _INK, _QUIET, _RULE = "#222222", "#4D4D4D", "#E6E6E6"
 # Okabe & Ito (2008), without their yellow, which is too pale for a mark on white.
 _STYLES = (
-    ("o", "#0072B2"),
+    ("s", "#0072B2"),
     ("D", "#D55E00"),
-    ("s", "#009E73"),
+    ("o", "#009E73"),
     ("^", "#CC79A7"),
     ("v", "#E69F00"),
     ("P", "#56B4E9"),
@@ -73,7 +73,7 @@ def panels_plot(
         for i, panel in enumerate(panels):
             axes = figure.add_subplot(rows, _COLUMNS, i + 1, sharey=shared)
             shared = shared or axes
-            _draw(axes, panel, series)
+            _draw(axes, panel)
             if i % _COLUMNS == 0:
                 axes.set_ylabel(axis, color=_QUIET, fontsize=8)
             else:
@@ -89,7 +89,7 @@ def panels_plot(
         return drawn(figure, name=name, title=title, alt=alt)
 
 
-def _draw(axes: Any, panel: Panel, series: Sequence[str]) -> None:
+def _draw(axes: Any, panel: Panel) -> None:
     for dot in panel.dots:
         marker, colour = _STYLES[dot.series]
         if dot.low is not None and dot.high is not None:

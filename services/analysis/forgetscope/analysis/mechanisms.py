@@ -25,7 +25,7 @@ from forgetscope.schema.mechanisms import (
 )
 from forgetscope.schema.results import ChainForgetting, GroupForgetting, Results
 
-__all__ = ["add_mechanisms"]
+__all__ = ["CANDIDATES", "SIDES", "add_mechanisms"]
 
 Chain = tuple[str, ...]
 Train = Mapping[str, Sequence[Example]]

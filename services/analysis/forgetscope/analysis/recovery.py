@@ -29,6 +29,12 @@ from forgetscope.schema.recovery import (
 
 __all__ = ["recovery_rows"]
 
+_APART = (-1.0, 1.0)
+"""Two accuracies lie no farther apart."""
+
+_BIASED = (-2.0, 2.0)
+"""Nor two differences of accuracies."""
+
 
 def recovery_rows(
     design: Design,
@@ -77,8 +83,10 @@ def _prices(
             clusters=pair.lost.data.clusters[0],
             plain=measure(right, pair, lambda both, _: both.before[0]),
             mitigated=measure(right, pair, lambda both, _: both.after[0]),
-            price=measure(alone, pair, lambda both, _: both.forgetting[0]),
-            simultaneous=measure(joint, pair, lambda both, _: both.forgetting[0]),
+            price=measure(alone._replace(bounds=_APART), pair, lambda both, _: both.forgetting[0]),
+            simultaneous=measure(
+                joint._replace(bounds=_APART), pair, lambda both, _: both.forgetting[0]
+            ),
         )
 
 
@@ -97,7 +105,7 @@ def _row(
     prices: tuple[Price, ...],
 ) -> RecoveryRow:
     level = Level(design, design.settings.confidence)
-    right = level._replace(bounds=(0, 1))
+    right, apart = level._replace(bounds=(0, 1)), level._replace(bounds=_APART)
     data = pair.lost.data
     groups, plain_biased = _groups(design, task, pair)
     judged = [group for group in groups if not group.too_small]
@@ -117,10 +125,10 @@ def _row(
         before=measure(right, pair, lambda lost, _: lost.before[0]),
         plain=measure(right, pair, lambda lost, _: lost.after[0]),
         after=measure(right, pair, lambda _, kept: kept.after[0]),
-        forgotten=measure(level, pair, lambda lost, _: lost.forgetting[0]),
-        regained=measure(level, pair, regained(0)),
+        forgotten=measure(apart, pair, lambda lost, _: lost.forgetting[0]),
+        regained=measure(apart, pair, regained(0)),
         recovery=ratio(level, pair),
-        remaining=measure(level, pair, lambda _, kept: kept.forgetting[0]),
+        remaining=measure(apart, pair, lambda _, kept: kept.forgetting[0]),
         groups=groups,
         worst_group=None if worst is None else worst.group,
         worst_biased=none if worst is None else worst.biased,
@@ -145,7 +153,7 @@ def _groups(
         joint = alone._replace(confidence=together)
         groups.append(_group(pair, name, alone, joint, too_small=small[g]))
         if not small[g]:
-            biased = joint._replace(biased=True)
+            biased = joint._replace(biased=True, bounds=_BIASED)
             plain_biased.append(measure(biased, pair, _biased_before(g)))
     return tuple(groups), plain_biased
 
@@ -157,6 +165,7 @@ def _biased_before(g: int) -> Number:
 def _group(pair: Pair, name: str, alone: Level, joint: Level, *, too_small: bool) -> GroupRecovery:
     k, data = alone.k, pair.lost.data
     recovery = ratio(alone, pair)
+    one, all_ = alone._replace(bounds=_APART), joint._replace(bounds=_APART)
 
     def simultaneous(measured: Measured) -> Measured:
         if not too_small or measured.value is None:
@@ -176,16 +185,20 @@ def _group(pair: Pair, name: str, alone: Level, joint: Level, *, too_small: bool
         items=data.items[k],
         clusters=data.clusters[k],
         too_small=too_small,
-        forgotten=measure(alone, pair, lambda lost, _: lost.forgetting[k]),
-        regained=measure(alone, pair, regained(k)),
+        forgotten=measure(one, pair, lambda lost, _: lost.forgetting[k]),
+        regained=measure(one, pair, regained(k)),
         recovery=recovery,
-        remaining=measure(alone, pair, lambda _, kept: kept.forgetting[k]),
+        remaining=measure(one, pair, lambda _, kept: kept.forgetting[k]),
         biased=simultaneous(
-            measure(joint._replace(biased=True), pair, lambda _, kept: kept.biased[k - 1])
+            measure(
+                joint._replace(biased=True, bounds=_BIASED),
+                pair,
+                lambda _, kept: kept.biased[k - 1],
+            )
         ),
         simultaneous=Simultaneous(
-            forgotten=simultaneous(measure(joint, pair, lambda lost, _: lost.forgetting[k])),
-            remaining=simultaneous(measure(joint, pair, lambda _, kept: kept.forgetting[k])),
+            forgotten=simultaneous(measure(all_, pair, lambda lost, _: lost.forgetting[k])),
+            remaining=simultaneous(measure(all_, pair, lambda _, kept: kept.forgetting[k])),
             recovery=simultaneous(joint_ratio()),
         ),
     )

@@ -122,7 +122,7 @@ def ratio(level: Level, pair: Pair) -> Measured:
     if forgotten.low <= 0:
         return Measured(
             reason="no forgetting is shown that could be brought back: its interval from "
-            f"{forgotten.low:.4g} to {forgotten.high:.4g} includes 0"
+            f"{100 * forgotten.low:.1f} to {100 * forgotten.high:.1f} points includes 0"
         )
     value = float(regained(k)(pair.lost.point, pair.kept.point).item()) / forgotten.value
     if forgotten.high - forgotten.low <= _ROUNDING:

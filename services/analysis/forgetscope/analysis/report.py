@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from jinja2 import Environment
 
-from forgetscope.analysis import curvature_words, verdict_words, words
+from forgetscope.analysis import curvature_words, recovery_words, verdict_words, words
 from forgetscope.analysis.changes import RowChanges
 from forgetscope.analysis.figures import Drawing, Line, interval_plot
 from forgetscope.analysis.noise import noise_line
@@ -18,6 +18,7 @@ from forgetscope.analysis.report_curvature import curvature_part
 from forgetscope.analysis.report_groups import group_sections
 from forgetscope.analysis.report_items import items_part
 from forgetscope.analysis.report_mechanisms import mechanisms_part
+from forgetscope.analysis.report_recovery import GOAL, recovery_sections
 from forgetscope.app import pages
 from forgetscope.core.steps import task_of
 from forgetscope.schema.base import JsonObject
@@ -84,9 +85,12 @@ def render(
     headlines = sorted(results.forgetting, key=_size, reverse=True)[:_HEADLINES]
     models, floor = _heat_map(results)
     forgetting_figure = _forgetting_figure(results, kinds)
-    curvature = curvature_part(results)
+    curvature, mechanisms = curvature_part(results), mechanisms_part(results)
     figures = (forgetting_figure, *(s.figure for s in sections), *(b.figure for b in biases))
     figures += curvature.figures if curvature is not None else ()
+    figures += mechanisms.figures if mechanisms is not None else ()
+    recovery = tuple(recovery_sections(results))
+    figures += tuple(figure for section in recovery for figure in section.figures)
     drawn = tuple(figure for figure in figures if figure is not None)
     html = (
         _environment()
@@ -99,8 +103,10 @@ def render(
             headlines=headlines,
             sections=sections,
             bias_sections=biases,
+            recovery=recovery,
+            goal=GOAL,
             curvature=curvature,
-            mechanisms=mechanisms_part(results),
+            mechanisms=mechanisms,
             items=items_part(results, changes, facts.stages),
             models=models,
             floor=floor,
@@ -117,7 +123,7 @@ def render(
 @cache
 def _environment() -> Environment:
     environment = pages.environment("forgetscope.analysis")
-    for module in (words, verdict_words, curvature_words):
+    for module in (words, verdict_words, curvature_words, recovery_words):
         for name in module.__all__:
             environment.filters[name] = getattr(module, name)
     environment.filters["noise_line"] = noise_line

@@ -43,7 +43,7 @@ def build(
     """
     seeds = statistics.seed_weights(rng, len(design.seeds), design.settings.bootstrap_replicates)
     # Children of one generator: the draws of a task do not depend on the tasks before it.
-    *streams, shuffles = rng.spawn(len(tasks) + 1)
+    *streams, shuffles, transfers = rng.spawn(len(tasks) + 2)
     drawn = {t.info.id: copy.deepcopy(stream) for t, stream in zip(tasks, streams, strict=True)}
     rows: dict[str, list[Row]] = {}
     for done, (task, stream) in enumerate(zip(tasks, streams, strict=True)):
@@ -65,7 +65,7 @@ def build(
         matrix=tuple(_matrix(design, tasks)),
         forgetting=reports,
         order_effects=order_effects(design, by_task, rows),
-        transfer=tuple(transfer_rows(design, by_task)),
+        transfer=tuple(transfer_rows(design, by_task, transfers, seeds)),
         recovery=recovery_rows(design, by_task, drawn, seeds),
         consistency=tuple(
             agreements([(row, task.items.groups) for task, row in ordered], shuffles)

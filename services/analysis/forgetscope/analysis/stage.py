@@ -18,6 +18,7 @@ from forgetscope.analysis.outcomes import CellKey, Design, TaskOutcomes, trainin
 from forgetscope.analysis.report import ReportFacts, render
 from forgetscope.analysis.tables_curvature import write_curvature
 from forgetscope.analysis.tables_mechanisms import write_mechanisms
+from forgetscope.analysis.tables_recovery import write_recovery
 from forgetscope.app.examples_file import read_examples
 from forgetscope.app.judge_file import read_judge_info
 from forgetscope.app.noise_file import read_noise
@@ -179,6 +180,7 @@ def analyse(work: Work, io: StageIO) -> JsonObject:
     tables.write(results, io.output)
     write_curvature(results, io.output)
     write_mechanisms(results, io.output)
+    write_recovery(results, io.output)
     tables_verdicts.write(results, io.output)
     changes.write(moved, io.output)
     return {"forgetting": len(results.forgetting), "order_effects": len(results.order_effects)}

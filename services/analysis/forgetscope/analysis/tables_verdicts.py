@@ -57,9 +57,13 @@ def write(results: Results, folder: Path) -> None:
     if results.transfer:
         write_table(
             folder / "transfer.csv",
-            ["chain", "seed", "acc", "bwt", "fwt"],
+            ["chain", "seed", *(f"{n}{end}" for n in ("acc", "bwt", "fwt") for end in _ENDS)],
             (
-                [chain_field(row.chain), row.seed, row.acc.value, row.bwt.value, row.fwt.value]
+                [
+                    chain_field(row.chain),
+                    "all" if row.seed is None else row.seed,
+                    *measured_fields([row.acc, row.bwt, row.fwt]),
+                ]
                 for row in results.transfer
             ),
         )

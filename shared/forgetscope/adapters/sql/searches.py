@@ -82,6 +82,9 @@ class SqlSearches:
     def search(self, search_id: str) -> SearchRow:
         return self._read(lambda c: _rows(c, [_find(c, search_id)])[0])
 
+    def facts(self, search_id: str) -> Facts:
+        return self._read(lambda c: _FACTS.validate_python(_find(c, search_id).facts))
+
     def searches(
         self, *, state: SearchState | None, cursor: str | None, limit: int
     ) -> Page[SearchRow]:
@@ -263,7 +266,6 @@ def _rows(connection: Connection, rows: Sequence[Row[Any]]) -> list[SearchRow]:
             name=row.name,
             state=row.state,
             spec=SearchSpec.model_validate(row.spec),
-            facts=_FACTS.validate_python(row.facts),
             created_at=row.created_at,
             finished_at=row.finished_at,
             answer=None if row.answer is None else SearchAnswer.model_validate(row.answer),

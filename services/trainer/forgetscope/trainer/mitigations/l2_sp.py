@@ -6,7 +6,7 @@ gradient is strength·(θ − θ_start).
 
 θ are the trained parameters: with LoRA the factors, so the pull is on them and not on their
 product. The paper trains by SGD. Under Adam the pull is rescaled with the rest of the gradient: it
-decides the direction, while no step is ever much shorter than the learning rate.
+turns the steps more than it shortens them, so that even an endless strength leaves some movement.
 """
 
 from collections.abc import Callable
