@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo demo-real test check compose servers format openapi bench validate clean
+.PHONY: help demo demo-real test check compose servers format openapi bench validate results clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -38,6 +38,9 @@ bench: $(VENV)/.test ## time the gateway's reads, and training against the trans
 
 validate: $(VENV)/.test ## simulate coverage, family-wise error and power; rewrites docs/validation.md
 	$(BIN)/python benchmarks/validate.py
+
+results: $(VENV)/.test ## the seed's questions on real data with a tiny model; rewrites docs/results.md
+	$(BIN)/python benchmarks/results.py
 
 openapi: $(VENV)/.test ## rewrite the reviewed OpenAPI snapshot
 	$(BIN)/python -m forgetscope.api.openapi > tests/api/openapi.json

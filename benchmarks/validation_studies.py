@@ -3,9 +3,10 @@
 A study is a task with groups, scored before and after. An item is lost (right, then wrong), gained
 (wrong, then right) or unchanged. The shares of a template vary around those of its group
 (Dirichlet-multinomial with concentration 1/icc − 1), so that two items of a template correlate by
-icc. With several seeds, the outcomes of an item under two of them correlate by `same` within its
-template, and the share of lost items of each group shifts from seed to seed, by itself, with
-standard deviation `seed_sd`.
+icc. With several seeds, a template is in each of them either the common one, with chance √same, or
+one of its own, so that an item correlates by `same` between two seeds, and two items of a template
+by the product of both; and the share of lost items of each group shifts from seed to seed, by
+itself, with standard deviation `seed_sd`.
 """
 
 from collections.abc import Iterator
@@ -119,12 +120,15 @@ def studies(
 def _draw(design: Design, items: Items, rng: np.random.Generator) -> Comparison:
     gained, lost = _shares(design, rng)
     sizes = [size for part in design.parts for size in part.sizes]
-    gained, lost = np.repeat(gained, sizes), np.repeat(lost, sizes)
-    shape = (design.seeds, gained.size)
+    shape = (design.seeds, sum(sizes))
     u = rng.random(shape)
     if design.seeds > 1:
-        common = rng.random(shape) < np.sqrt(design.same)
-        u = np.where(common, rng.random(shape[1]), u)
+        common = rng.random((design.seeds, len(sizes))) < np.sqrt(design.same)
+        u = np.where(np.repeat(common, sizes, axis=1), rng.random(shape[1]), u)
+        own = np.array([_shares(design, rng) for _ in range(design.seeds)])
+        gained, lost = np.where(common, gained, own[:, 0]), np.where(common, lost, own[:, 1])
+    gained, lost = np.repeat(gained, sizes, axis=-1), np.repeat(lost, sizes, axis=-1)
+    if design.seeds > 1:
         shift = design.seed_sd * rng.normal(size=(design.seeds, len(design.parts)))
         shift = np.repeat(shift, [sum(part.sizes) for part in design.parts], axis=1)
         lost = np.clip(lost + shift, 0, 1 - gained)

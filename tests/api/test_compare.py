@@ -1,5 +1,6 @@
 """Two finished experiments over HTTP, the client and the command line."""
 
+import csv
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -97,6 +98,33 @@ def test_experiments_on_the_same_items_are_subtracted(world: World) -> None:
     assert found.only_one.chains == (("capability", "safety"),)
 
 
+def test_the_table_has_the_numbers_of_the_comparison(world: World) -> None:
+    (row,) = world.http.get(world.address(world.one, world.other)).json()["rows"]
+    response = world.http.get(world.address(world.one, world.other, "/csv"))
+    assert response.headers["content-type"] == "text/csv; charset=utf-8"
+    lines = list(csv.DictReader(response.text.splitlines()))
+    assert len(lines) == 3 + 2 * len(row["groups"])
+    (whole,) = (n for n in lines if (n["group"], n["number"]) == ("", "forgetting"))
+    assert float(whole["difference"]) == row["forgetting"]["difference"]["value"]
+    assert whole["one_verdict"] == row["verdict"]["one"]["verdict"]
+    for group in row["groups"]:
+        (line,) = (
+            n for n in lines if (n["group"], n["number"]) == (group["group"], "biased forgetting")
+        )
+        assert float(line["one_low"]) == group["biased"]["one"]["low"]
+
+
+def test_verdicts_stand_side_by_side_in_every_form(world: World) -> None:
+    found = world.http.get(world.address(world.one, world.elsewhere)).json()
+    (row,) = found["rows"]
+    assert row["verdict"]["one"]["verdict"] in {"pass", "breach", "underpowered"}
+    assert row["verdict"]["caution"] == "judged on different items"
+    assert found["same_verdicts"] + len(found["changed_verdicts"]) == 1 + 2 * len(row["groups"])
+    page = world.http.get(world.address(world.one, world.elsewhere, "/report")).text
+    assert "What changed" in page
+    assert page.count("verdict word") == 2 + 2 * len(row["groups"])
+
+
 def test_experiments_on_other_items_stand_side_by_side(world: World) -> None:
     found = world.http.get(world.address(world.one, world.elsewhere)).json()
     assert {t["task"]: t["same_items"] for t in found["tasks"]} == {
@@ -154,7 +182,14 @@ def test_the_command_prints_tables_or_json_or_saves_the_page(world: World, tmp_p
         return result.output
 
     tables = run(world.other)
-    for words in ("Forgetting in points", "coral", "/seeds", "Only in the first: chains", "Note:"):
+    for words in (
+        "Forgetting in points",
+        "coral",
+        "/seeds",
+        "Only in the first: chains",
+        "verdict",
+        "Note:",
+    ):
         assert words in tables
     assert Comparison.model_validate_json(run(world.other, "--json")).one.id == world.one
     target = tmp_path / "new folder" / "c.html"

@@ -22,7 +22,7 @@ EXAMPLES = 15
 # holds: nearly every specification, cursor and upload made from it is rightly refused.
 BEYOND_A_SCHEMA = (
     *("/v1/experiments", "/v1/plans", "/v1/plans/power", "/v1/datasets"),
-    *("/v1/tasks", "/v1/tasks/preview", "/v1/searches"),
+    *("/v1/tasks", "/v1/tasks/preview", "/v1/searches", "/v1/audits"),
 )
 
 

@@ -7,12 +7,12 @@ import pytest
 from alembic import command
 from alembic.config import Config
 from records_world import World, at_once, digest, plan_of, planned
-from sqlalchemy import Connection, Engine, select, text
+from sqlalchemy import Connection, Engine, insert, select, text
 
 from forgetscope.adapters import sql
 from forgetscope.adapters.sql import SqlLibrary, SqlRecords, connect, migrate
 from forgetscope.adapters.sql.engine import touch
-from forgetscope.adapters.sql.tables import dataset_uses
+from forgetscope.adapters.sql.tables import dataset_uses, experiments
 from forgetscope.ports.library import DatasetRow, Library
 from forgetscope.schema.errors import Conflict, InvalidInput, NotFound, Unavailable, UnknownName
 from forgetscope.schema.experiment import ExperimentSpec
@@ -258,16 +258,30 @@ def test_records_of_the_first_schema_are_kept_and_get_a_library(
     records, library = SqlRecords(old), SqlLibrary(old)
     with pytest.raises(Unavailable, match="Run the migrations"):
         library.tasks()
-    records.add_experiment("x", SPEC, plan_of(planned("a")), request_digest="d")
-    before = records.experiment("x")
+    row = {
+        "id": "x",
+        "name": "before",
+        "state": "queued",
+        "spec": SPEC.model_dump(mode="json"),
+        "engine": "transformers",
+        "engine_reason": "small",
+        "notes": [],
+        "created_at": 1.0,
+        "request_digest": "d",
+        "counts": {},
+        "event_seq": 0,
+    }
+    touch(old, lambda connection: connection.execute(insert(experiments).values(row)))
     migrate(empty_url)
-    assert records.experiment("x") == before
-    assert records.stage(digest("a")).state == "ready"
+    kept = records.experiment("x")
+    assert (kept.name, kept.spec, kept.created_at) == ("before", SPEC, 1.0)
+    with pytest.raises(NotFound):
+        records.audit("x")
     blob = BlobRef(digest=digest("abc"), size=3)
     library.add_dataset(blob, name="n", format="jsonl", rows=1, columns={})
     records.add_experiment("y", SPEC, plan_of(reading("data", "abc")), request_digest="d")
     with old.connect() as connection:
         assert connection.scalars(select(dataset_uses.c.digest)).all() == [digest("abc")]
         assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar() == (
-            "0002"
+            "0004"
         )

@@ -53,3 +53,8 @@ def test_a_monitored_stage_tells_its_calls_and_stops(embedded: Embedded) -> None
     metrics = [e.data["metrics"] for e in events if e.type == "stage.progress"]
     assert any("worst_biased_forgetting" in json.dumps(of) for of in metrics)
     assert "monitor.jsonl" in manifest.files
+    (seen,) = embedded.client.results(experiment).monitored
+    assert {g.group: g.call.step for g in seen.groups if g.call is not None} == calls
+    assert seen.stopped_at == facts["stopped_at"]
+    assert all(len(g.looks) == facts["looks"] for g in seen.groups)
+    assert "What the monitor of" in embedded.client.report_html(experiment)

@@ -123,6 +123,27 @@ def test_a_study_has_the_shares_and_correlations_of_its_design() -> None:
     assert np.std(drawn) == pytest.approx(error, rel=0.07)
 
 
+def test_a_study_of_several_seeds_has_the_variances_that_are_planned_with() -> None:
+    import numpy as np
+    from validation_studies import Design, Part, studies
+
+    from forgetscope.core.inference.power_model import Expected, Plan, Runs, Sample, error_of
+
+    sizes, expected = (5,) * 30, Expected(0.3, 0.1)
+    design = Design((Part("a", sizes, expected),), icc=0.2, seeds=3, seed_sd=0.02)
+    per_seed = np.array(
+        [
+            study.point.per_seed[:, 0]
+            for study in studies(design, np.random.default_rng(0), number=2000, replicates=2)
+        ]
+    )
+    planned = error_of(Plan("a", Sample(sizes), expected), Runs(3, 0.2, design.same, 0.02))
+    assert planned.runs is not None
+    assert per_seed.mean(axis=1).std() == pytest.approx(planned.standard_error, rel=0.07)
+    between = per_seed.var(axis=1, ddof=1).mean() / 3
+    assert between == pytest.approx(planned.runs.between, rel=0.07)
+
+
 def test_the_monitor_is_tried_at_the_margin_and_beyond(page: str) -> None:
     rows = table(page, "Monitor of a training stage")
     null, effects = rows[:6], rows[8:]

@@ -1,16 +1,17 @@
 """The application: routes, error handlers and layers put together."""
 
-from typing import Any
+from typing import Any, get_args
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi_offline import FastAPIOffline
 from pydantic.json_schema import models_json_schema
 
 from forgetscope.api.errors import HANDLERS
-from forgetscope.api.gateway import Gateway
+from forgetscope.api.gateway import Gateway, only
 from forgetscope.api.middleware import BodyLimit, CatchAll, SecurityHeaders
 from forgetscope.api.routes import (
+    audits,
     catalogue,
     compare,
     datasets,
@@ -23,6 +24,7 @@ from forgetscope.api.routes import (
     tasks,
 )
 from forgetscope.app.platform import Platform
+from forgetscope.schema.stage import RunKind
 from forgetscope.schema.views import Problem
 
 __all__ = ["bare_app", "create_app"]
@@ -61,10 +63,15 @@ def bare_app(version: str) -> FastAPI:
         strict_content_type=False,
     )
     for part in (
-        *(experiments, power, stages, files, compare, searches),
+        *(experiments, audits, power, files, compare, searches),
         *(tasks, datasets, catalogue, service),
     ):
         app.include_router(part.router)
+    for kind in get_args(RunKind):
+        for shared in (stages.router, files.shared):
+            app.include_router(
+                shared, prefix=f"/v1/{kind}s/{{id}}", dependencies=[Depends(only(kind))]
+            )
     app.openapi = lambda: _document(app)  # type: ignore[method-assign]
     return app
 

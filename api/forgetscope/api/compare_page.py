@@ -7,6 +7,7 @@ from typing import NamedTuple
 from jinja2 import Environment
 
 from forgetscope.app import pages
+from forgetscope.core.compare_curvature import compared_unsettled
 from forgetscope.schema.compare import Compared, Comparison
 from forgetscope.schema.measured import Measured
 
@@ -56,7 +57,11 @@ def render(comparison: Comparison) -> str:
     return (
         _environment()
         .get_template("compare.html.j2")
-        .render(compared=comparison, figure=_figure(comparison), unsettled=_unsettled(comparison))
+        .render(
+            compared=comparison,
+            figure=_figure(comparison),
+            unsettled=compared_unsettled(comparison.curvature),
+        )
     )
 
 
@@ -120,23 +125,6 @@ def _figure(comparison: Comparison) -> _Figure | None:
         tuple(lines),
         f"Forgetting in percentage points, first experiment and second, with intervals. {said}.",
     )
-
-
-def _unsettled(comparison: Comparison) -> list[tuple[str, list[str]]]:
-    """Why numbers of curvature have not converged, and which: "radius λ of a, seed 0, first"."""
-    found: dict[str, list[str]] = {}
-    for row in comparison.curvature:
-        place = f"{pages.chain_text(row.chain)}, seed {row.seed}, set {row.set}"
-        for name, number in (
-            ("radius λ", row.radius),
-            ("largest λ", row.largest),
-            ("lowest λ", row.lowest),
-            ("trace", row.trace),
-        ):
-            for side, one in (("first", number.one), ("second", number.other)):
-                if one.why is not None:
-                    found.setdefault(one.why, []).append(f"{name} of {place}, {side}")
-    return list(found.items())
 
 
 def _ends(compared: Compared) -> list[float]:

@@ -32,11 +32,11 @@ def event_stream(look: Look, *, after: int) -> EventSourceResponse:
 
 
 def experiment_look(records: Records, experiment_id: str) -> Look:
-    """Looks for events of an experiment."""
+    """Looks for events of an experiment or audit."""
 
     def look(after: int) -> tuple[bool, tuple[EventView, ...]]:
-        # The state first: an experiment that is over by then has no later event.
-        over = records.experiment(experiment_id).state in OVER
+        # The state first: what is over by then has no later event.
+        over = records.state(experiment_id) in OVER
         events = records.events(experiment_id, after=after, limit=BATCH)
         return over and len(events) < BATCH, events
 

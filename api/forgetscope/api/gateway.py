@@ -1,10 +1,13 @@
 """What the endpoints get: the platform, and their parameters by name."""
 
+from collections.abc import Callable
+from datetime import UTC, date, datetime
 from typing import Annotated, NamedTuple
 
 from fastapi import Depends, Header, Path, Query, Request
 
 from forgetscope.app.platform import Platform
+from forgetscope.schema.stage import RunKind
 
 __all__ = [
     "CursorQuery",
@@ -15,6 +18,8 @@ __all__ = [
     "LimitQuery",
     "PlatformDep",
     "StageKeyPath",
+    "TodayDep",
+    "only",
 ]
 
 
@@ -38,15 +43,33 @@ async def _platform(request: Request) -> Platform:
 GatewayDep = Annotated[Gateway, Depends(_gateway)]
 PlatformDep = Annotated[Platform, Depends(_platform)]
 
+
+async def _today() -> date:
+    return datetime.now(UTC).date()
+
+
+TodayDep = Annotated[date, Depends(_today)]
+
 ExperimentId = Annotated[
     str,
     Path(
         alias="id",
-        description="id of the experiment",
+        description="id of the experiment or audit",
         pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$",
         examples=["0b0f5c1e-4a3e-4a55-9d55-5a3b0c6d7e8f"],
     ),
 ]
+
+
+def only(kind: RunKind) -> Callable[[Platform, str], None]:
+    """A dependency: nothing is found by the id of another kind."""
+
+    def check(platform: PlatformDep, experiment_id: ExperimentId) -> None:
+        platform.records.state(experiment_id, kind=kind)
+
+    return check
+
+
 StageKeyPath = Annotated[
     str, Path(alias="key", description="key of the stage", pattern=r"^[0-9a-f]{64}$")
 ]

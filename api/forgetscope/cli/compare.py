@@ -9,15 +9,17 @@ from rich.markup import escape
 from rich.table import Table
 
 from forgetscope.cli.files import write_text
+from forgetscope.cli.tables_curvature import unsettled_table
 from forgetscope.cli.tables_verdicts import VERDICT_LOOKS, verdict_text
 from forgetscope.cli.talk import DEFAULT_URL, ExperimentArg, Url, out, talk
 from forgetscope.cli.words import chain_name, points
+from forgetscope.core.compare_curvature import compared_unsettled
 from forgetscope.schema.compare import Compared, ComparedVerdict, Comparison, Leftover
 from forgetscope.schema.curvature import Iterated
 
 __all__ = ["compare"]
 
-_WORDS = {"one": "first", "other": "second"}
+_WORDS = {(): "", ("one",): "the first", ("other",): "the second"}
 
 
 def compare(
@@ -64,8 +66,8 @@ def _tables(found: Comparison) -> Iterator[Table]:
             title = f"Biased forgetting of {row.task} after {chain_name(row.chain)}, in points"
             table = _sides(title, found)
             for group in row.groups:
-                which = " and the ".join(_WORDS[side] for side in group.too_small)
-                small = f"\n(too small to judge in the {which})" if which else ""
+                where = "both" if len(group.too_small) == 2 else _WORDS[group.too_small[:1]]
+                small = f"\n(too small to judge in {where})" if group.too_small else ""
                 _add(table, group.group + small, group.biased, _verdicts(group.verdict))
             yield table
     if found.order_effects:
@@ -76,6 +78,8 @@ def _tables(found: Comparison) -> Iterator[Table]:
         yield table
     if found.curvature:
         yield _curvature(found)
+        if open_ := compared_unsettled(found.curvature):
+            yield unsettled_table(open_)
     if found.settings:
         table = _table("Settings that differ")
         for name in ("setting", "first", "second"):
@@ -134,7 +138,7 @@ def _curvature(found: Comparison) -> Table:
 def _iterated(found: Iterated) -> str:
     if found.value is None:
         return f"– ({found.reason})"
-    return f"{found.value:+.3g}" + (f"\nnot converged: {found.why}" if found.why else "")
+    return f"{found.value:+.3g}" + ("\n(not converged)" if found.why else "")
 
 
 def _verdicts(found: ComparedVerdict) -> str:

@@ -1,29 +1,21 @@
 """The whole road once: start a server, submit over HTTP, watch, show what was forgotten."""
 
-import os
 import signal
-import socket
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from forgetscope.cli import tables
+from forgetscope.cli.embedded import server, wait_until_ready
 from forgetscope.cli.experiments import read_spec, watched
 from forgetscope.cli.talk import EXIT_FAILED, complain, err, out, talk
 from forgetscope.cli.words import duration
-from forgetscope.client import Client, ClientError
+from forgetscope.client import Client
 from forgetscope.schema.views import ExperimentView
 
 __all__ = ["demo"]
-
-READY_WITHIN_SECONDS = 60.0
-STOP_WITHIN_SECONDS = 20.0
 
 
 def demo(
@@ -43,8 +35,8 @@ def demo(
     """
     content = read_spec(str(spec))
     began = time.monotonic()
-    with _server(home) as url, talk(url) as client:
-        _wait_until_ready(client, home)
+    with server(home) as url, talk(url) as client:
+        wait_until_ready(client, home)
         err.print(f"Server: {url} (API: {url}/docs)", soft_wrap=True)
         planned = client.plan(content)
         err.print(tables.plan_table(planned))
@@ -64,59 +56,6 @@ def demo(
         if keep:
             err.print(f"The server stays at {url} until Ctrl-C. Try: {url}/docs", soft_wrap=True)
             _wait_for_ctrl_c()
-
-
-@contextmanager
-def _server(home: Path) -> Iterator[str]:
-    """The platform in a process group of its own, on a free port; stopped at the end, and by itself
-    when this process is killed: its standard input closes."""
-    home.mkdir(parents=True, exist_ok=True)
-    port = _free_port()
-    with (home / "up.log").open("ab") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "forgetscope.wiring", "up"],
-            env={
-                **os.environ,
-                "FORGETSCOPE_WIRING": "embedded",
-                "FORGETSCOPE_HOME_DIR": str(home.resolve()),
-                "FORGETSCOPE_HOST": "127.0.0.1",
-                "FORGETSCOPE_PORT": str(port),
-            },
-            stdin=subprocess.PIPE,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-    try:
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        try:
-            process.wait(STOP_WITHIN_SECONDS)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _wait_until_ready(client: Client, home: Path) -> None:
-    deadline = time.monotonic() + READY_WITHIN_SECONDS
-    while True:
-        with suppress(ClientError):  # it does not listen yet
-            if client.health().status == "ok":
-                return
-        if time.monotonic() > deadline:
-            complain(
-                "the server did not start", hint=f"Look into {home / 'up.log'} and {home / 'logs'}."
-            )
-            raise typer.Exit(EXIT_FAILED)
-        time.sleep(0.1)
 
 
 def _explain(client: Client, view: ExperimentView, home: Path) -> None:

@@ -6,10 +6,13 @@ from typing import Annotated
 import typer
 
 from forgetscope.cli import experiments, services
+from forgetscope.cli.audit import AuditCommand, audit
+from forgetscope.cli.certificate import certificate
 from forgetscope.cli.compare import compare
 from forgetscope.cli.datasets import datasets
 from forgetscope.cli.demo import demo
 from forgetscope.cli.models import models
+from forgetscope.cli.policy import policy
 from forgetscope.cli.power import power
 from forgetscope.cli.search import search, searches
 from forgetscope.cli.tasks import tasks
@@ -30,7 +33,8 @@ HELP = """Measures what fine-tuning makes a language model forget, and about who
 
 [bold]Exit codes[/]
 
-  0 ok, 1 the experiment or command failed, 2 wrong usage, 3 refused input, 4 no server
+  0 ok, 1 the experiment or command failed, 2 wrong usage, 3 refused input, 4 no server;
+  `forgetscope audit` has its own
 """
 
 app = typer.Typer(
@@ -67,6 +71,9 @@ app.command("compare", rich_help_panel="Experiments")(compare)
 app.command("power", rich_help_panel="Experiments")(power)
 app.command("search", rich_help_panel="Experiments")(search)
 app.add_typer(searches, name="searches", rich_help_panel="Experiments")
+app.command("audit", cls=AuditCommand, rich_help_panel="Audits")(audit)
+app.add_typer(policy, name="policy", rich_help_panel="Audits")
+app.add_typer(certificate, name="certificate", rich_help_panel="Audits")
 services.register(app)
 app.add_typer(tasks, name="tasks", rich_help_panel="Experiments")
 app.add_typer(datasets, name="datasets", rich_help_panel="Experiments")

@@ -11,6 +11,7 @@ from rich.text import Text
 from forgetscope.cli.tables_bbq import bbq_tables
 from forgetscope.cli.tables_curvature import curvature_tables
 from forgetscope.cli.tables_mechanisms import mechanism_tables
+from forgetscope.cli.tables_monitored import monitor_tables
 from forgetscope.cli.tables_recovery import recovery_tables
 from forgetscope.cli.tables_verdicts import (
     agreement_tables,
@@ -28,8 +29,9 @@ __all__ = ["experiments_table", "plan_table", "result_tables", "tasks_table"]
 
 
 def result_tables(results: Results) -> Iterator[Table]:
-    """Verdicts, accuracy matrix, forgetting, biased forgetting, order effects, recovery, transfer,
-    agreement of the pairs, BBQ's own scores, curvature, candidates for why groups differ."""
+    """Verdicts, accuracy matrix, forgetting, biased forgetting, order effects, recovery, what
+    monitors saw, transfer, agreement of the pairs, BBQ's own scores, curvature, candidates for why
+    groups differ."""
     if results.forgetting:
         yield verdict_table(results)
     yield _matrix(results)
@@ -41,6 +43,7 @@ def result_tables(results: Results) -> Iterator[Table]:
     if results.order_effects:
         yield _order(results)
     yield from recovery_tables(results)
+    yield from monitor_tables(results)
     yield from agreement_tables(results)
     yield from bbq_tables(results)
     yield from curvature_tables(results)

@@ -10,7 +10,7 @@ from forgetscope.core.convergence import Unsettled, unsettled
 from forgetscope.schema.curvature import CurvatureRow, DisplacementRow, Iterated
 from forgetscope.schema.results import Results
 
-__all__ = ["curvature_tables"]
+__all__ = ["curvature_tables", "unsettled_table"]
 
 
 def curvature_tables(results: Results) -> Iterator[Table]:
@@ -19,7 +19,7 @@ def curvature_tables(results: Results) -> Iterator[Table]:
         yield _radii(results.curvature)
     open_ = unsettled(results.curvature, results.displacement)
     if open_:
-        yield _unsettled(open_)
+        yield unsettled_table(open_)
     whole = [row for row in results.displacement if row.group is None]
     if whole:
         yield _changes(whole)
@@ -47,7 +47,8 @@ def _radii(rows: tuple[CurvatureRow, ...]) -> Table:
     return table
 
 
-def _unsettled(found: tuple[Unsettled, ...]) -> Table:
+def unsettled_table(found: tuple[Unsettled, ...]) -> Table:
+    """Reasons, each with the numbers that have not converged for it."""
     table = Table(
         title="Not converged: why, and what to do",
         title_justify="left",

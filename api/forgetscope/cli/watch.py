@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, TypeVar
 
 from pydantic import ValidationError
 from rich.console import Console, Group, RenderableType
@@ -12,11 +12,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from forgetscope.cli.words import duration
-from forgetscope.client import Client
 from forgetscope.schema.stage import Failure, Progress
-from forgetscope.schema.views import EventView, ExperimentView, StageView
+from forgetscope.schema.views import EventView, RunView, StageView
 
-__all__ = ["Board", "watch"]
+__all__ = ["Board", "Runs", "watch"]
 
 ETA_EVERY_SECONDS = 2.0
 PLAIN_PROGRESS_EVERY_SECONDS = 10.0
@@ -28,6 +27,19 @@ MARKS = {
     "stage.cancelled": "[yellow]cancelled[/]",
 }
 ENDED = {"stage.succeeded", "stage.failed", "stage.skipped", "stage.cancelled"}
+
+
+View_co = TypeVar("View_co", bound=RunView, covariant=True)
+
+
+class Runs(Protocol[View_co]):
+    """What can be followed: experiments, of `Client`, and audits, of `Client.audits`."""
+
+    def get(self, run_id: str, /) -> View_co: ...
+
+    def stages(self, run_id: str, /) -> Iterable[StageView]: ...
+
+    def events(self, run_id: str, /) -> Iterable[EventView]: ...
 
 
 class Running(NamedTuple):
@@ -82,15 +94,15 @@ class Board:
 
 
 def watch(
-    client: Client,
-    experiment_id: str,
+    runs: Runs[View_co],
+    run_id: str,
     console: Console,
     *,
     now: Callable[[], float] = time.time,
-) -> ExperimentView:
-    """Show what happens until the experiment is over."""
-    board = Board(client.stages(experiment_id))
-    countdown = _Countdown(client, experiment_id, now)
+) -> View_co:
+    """Show what happens until an experiment or an audit is over."""
+    board = Board(runs.stages(run_id))
+    countdown = _Countdown(runs, run_id, now)
     if console.is_terminal:
         with Live(
             console=console,
@@ -98,14 +110,14 @@ def watch(
             refresh_per_second=5,
             transient=True,
         ):
-            for event in client.events(experiment_id):
+            for event in runs.events(run_id):
                 line = board.apply(event)
                 if line is not None:
                     console.print(line)
                 countdown.ask()
     else:
-        _plain(client.events(experiment_id), board, countdown, console, now)
-    return client.get(experiment_id)
+        _plain(runs.events(run_id), board, countdown, console, now)
+    return runs.get(run_id)
 
 
 def _plain(
@@ -131,16 +143,16 @@ def _plain(
 class _Countdown:
     """The server's estimate, asked for now and then and counted down in between."""
 
-    def __init__(self, client: Client, experiment_id: str, now: Callable[[], float]) -> None:
-        self._client = client
-        self._id = experiment_id
+    def __init__(self, runs: Runs[RunView], run_id: str, now: Callable[[], float]) -> None:
+        self._runs = runs
+        self._id = run_id
         self._now = now
         self._asked_at = float("-inf")
         self._seconds: float | None = None
 
     def ask(self) -> None:
         if self._now() - self._asked_at >= ETA_EVERY_SECONDS:
-            self._seconds = self._client.get(self._id).eta_seconds
+            self._seconds = self._runs.get(self._id).eta_seconds
             self._asked_at = self._now()
 
     def left(self) -> float | None:

@@ -14,6 +14,7 @@ import httpx
 from pydantic import BaseModel, TypeAdapter
 
 from forgetscope.client._answers import pages, parse
+from forgetscope.client._audits import Audits
 from forgetscope.client._compare import compare, compare_html
 from forgetscope.client._datasets import Datasets
 from forgetscope.client._errors import BadAnswer, raise_for_problem
@@ -52,8 +53,9 @@ class Client:
 
     `timeout` is seconds per request. What can be repeated without harm is tried `retries` times
     more, with growing pauses. `transport` is httpx's seam for tests, proxies and certificates.
-    Every method raises the errors of `forgetscope.client` and no others. `datasets` has those on
-    uploaded data sets, `tasks` those on tasks, `searches` those on searches.
+    Every method raises the errors of `forgetscope.client` and no others. `audits` has those on
+    audits, `datasets` those on uploaded data sets, `tasks` those on tasks, `searches` those on
+    searches.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class Client:
         self._transport = Transport(
             self.base_url, timeout=timeout, transport=transport, retries=retries, sleep=sleep
         )
+        self.audits = Audits(self._transport)
         self.datasets = Datasets(self._transport)
         self.searches = Searches(self._transport)
         self.tasks = Tasks(self._transport)

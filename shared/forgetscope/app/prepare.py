@@ -17,7 +17,7 @@ from forgetscope.ports.stage import StageIO, Work
 from forgetscope.schema.base import JsonObject, Value
 from forgetscope.schema.errors import DataChanged, NotEnoughExamples
 from forgetscope.schema.example import Example, Judged, Split
-from forgetscope.schema.experiment import TaskUse
+from forgetscope.schema.experiment import ScoredTask, TaskUse
 from forgetscope.tasks.base import Task
 from forgetscope.tasks.catalogue import find
 
@@ -45,17 +45,17 @@ def build_examples(
     return subsample(task.examples(params, read, split), n, seed, by_groups=by_groups)
 
 
-def data_facts(use: TaskUse, rows: Rows, *, where: str) -> TaskFacts:
-    """Read a task's data once, as its stages will, and tell the planner what it needs.
+def data_facts(use: ScoredTask, rows: Rows, *, where: str) -> TaskFacts:
+    """Read a task's data once, as its stages will, and tell the planner what it needs. Of a task
+    that is scored only, no training example is read.
 
     `where` points to the task in the input. Raises UnknownName, InvalidSpec, BadRow,
     NotEnoughExamples, and InvalidInput when the splits share a cluster.
     """
     task, params = find(use.name, use.params, where=where)
-    sizes: dict[Split, int | None] = {
-        "train": use.train_examples,
-        "evaluation": use.evaluation_examples,
-    }
+    sizes: dict[Split, int | None] = {"evaluation": use.evaluation_examples}
+    if isinstance(use, TaskUse):
+        sizes = {"train": use.train_examples, **sizes}
     examples: dict[Split, list[Example]] = {}
     for split, n in sizes.items():
         try:
@@ -65,7 +65,8 @@ def data_facts(use: TaskUse, rows: Rows, *, where: str) -> TaskFacts:
         except NotEnoughExamples as error:
             pointer = f"{where}/{split}_examples"
             raise NotEnoughExamples(error.detail, where=pointer, hint=error.hint) from None
-    refuse_overlap(examples["train"], examples["evaluation"])
+    if "train" in examples:
+        refuse_overlap(examples["train"], examples["evaluation"])
     every = [example for half in examples.values() for example in half]
     characters = sum(len(example.prompt) + len(example.target) for example in every)
     return TaskFacts(
@@ -100,7 +101,7 @@ class FactsMemory:
         self._known: OrderedDict[str, TaskFacts] = OrderedDict()
         self._lock = threading.Lock()
 
-    def facts(self, use: TaskUse, rows: Rows, *, where: str) -> TaskFacts:
+    def facts(self, use: ScoredTask, rows: Rows, *, where: str) -> TaskFacts:
         """See `data_facts`. Failures are not remembered."""
         task, params = find(use.name, use.params, where=where)
         asked = [use.model_dump(mode="json", exclude={"id"}), _fingerprint(task, params, rows)]

@@ -5,11 +5,18 @@ from typing import NamedTuple
 
 from forgetscope.app.platform import Platform
 from forgetscope.core.estimate import Remaining, estimate_remaining, rates_of
-from forgetscope.ports.records import ExperimentRow
+from forgetscope.ports.records import AuditRow, ExperimentRow
 from forgetscope.schema.errors import NotFound
+from forgetscope.schema.experiment import ExperimentSpec
 from forgetscope.schema.plan import Estimate
-from forgetscope.schema.stage import BlobRef
-from forgetscope.schema.views import ArtifactView, ExperimentSummary, ExperimentView, StageDetail
+from forgetscope.schema.stage import BlobRef, RunKind
+from forgetscope.schema.views import (
+    ArtifactView,
+    ExperimentSummary,
+    ExperimentView,
+    RunView,
+    StageDetail,
+)
 
 __all__ = [
     "File",
@@ -18,6 +25,7 @@ __all__ = [
     "find_file",
     "links_of",
     "read_file",
+    "run_view",
     "stage_detail",
     "summary_of",
 ]
@@ -32,8 +40,8 @@ class File(NamedTuple):
     name: str
 
 
-def summary_of(row: ExperimentRow) -> ExperimentSummary:
-    """The list form of an experiment."""
+def summary_of(row: ExperimentRow | AuditRow) -> ExperimentSummary:
+    """The list form of an experiment, or an audit."""
     return ExperimentSummary(
         id=row.id,
         name=row.name,
@@ -47,33 +55,37 @@ def summary_of(row: ExperimentRow) -> ExperimentSummary:
 def experiment_view(platform: Platform, experiment_id: str) -> ExperimentView:
     """One experiment with failures and the time it still needs. Raises NotFound."""
     row = platform.records.experiment(experiment_id)
+    run = run_view(platform, row, links_of(experiment_id))
+    return ExperimentView(**dict(run), spec=row.spec)
+
+
+def run_view(platform: Platform, row: ExperimentRow | AuditRow, links: dict[str, str]) -> RunView:
+    """What experiments and audits have in common."""
     eta = _eta(platform, row)
-    failed = platform.records.stages(
-        experiment_id, kind=None, state="failed", cursor=None, limit=100
-    )
-    return ExperimentView(
+    failed = platform.records.stages(row.id, kind=None, state="failed", cursor=None, limit=100)
+    return RunView(
         **dict(summary_of(row)),
-        spec=row.spec,
         engine=row.engine,
         engine_reason=row.engine_reason,
         notes=row.notes,
         eta_seconds=eta.seconds,
         eta_basis=eta.basis,
         failures={s.key: s.failure for s in failed.items if s.failure is not None},
-        links=links_of(experiment_id),
+        links=links,
     )
 
 
-def links_of(experiment_id: str) -> dict[str, str]:
-    """Where an experiment and its parts are found."""
-    root = f"/v1/experiments/{experiment_id}"
+def links_of(experiment_id: str, kind: RunKind = "experiment") -> dict[str, str]:
+    """Where an experiment, or an audit, and its parts are found."""
+    root = f"/v1/{kind}s/{experiment_id}"
     names = ("stages", "events", "results", "report", "artifacts", "cancel", "retry")
     return {"self": root} | {name: f"{root}/{name}" for name in names}
 
 
-def _eta(platform: Platform, row: ExperimentRow) -> Estimate:
+def _eta(platform: Platform, row: ExperimentRow | AuditRow) -> Estimate:
     if row.state not in LIVE:
-        return Estimate(seconds=None, basis=f"the experiment has {row.state}")
+        kind = "experiment" if isinstance(row.spec, ExperimentSpec) else "audit"
+        return Estimate(seconds=None, basis=f"the {kind} has {row.state}")
     base = platform.records.stages(row.id, kind="prepare_model", state=None, cursor=None, limit=1)
     return estimate_remaining(
         [Remaining(*r) for r in platform.records.remaining(row.id)],
@@ -94,8 +106,11 @@ def stage_detail(platform: Platform, experiment_id: str, key: str) -> StageDetai
     )
 
 
-def artifacts(platform: Platform, experiment_id: str) -> tuple[ArtifactView, ...]:
-    """Every file that the finished stages left behind, in plan order. Raises NotFound."""
+def artifacts(platform: Platform, experiment_id: str, root: str) -> tuple[ArtifactView, ...]:
+    """Every file that the finished stages left behind, in plan order, under the path `root`.
+
+    Raises NotFound.
+    """
     return tuple(
         ArtifactView(
             stage=stage.key,
@@ -105,7 +120,7 @@ def artifacts(platform: Platform, experiment_id: str) -> tuple[ArtifactView, ...
             digest=blob.digest,
             size=blob.size,
             media_type=blob.media_type,
-            href=f"/v1/experiments/{experiment_id}/artifacts/{stage.key}/{path}",
+            href=f"{root}/{stage.key}/{path}",
         )
         for stage, manifest in platform.records.manifests(experiment_id)
         for path, blob in sorted(manifest.files.items())
@@ -129,9 +144,9 @@ def find_file(
     for blob in found:
         if blob is not None:
             return File(blob, path.rsplit("/", 1)[-1])
-    state = platform.records.experiment(experiment_id).state
+    state = platform.records.state(experiment_id)
     raise NotFound(
-        f"experiment {experiment_id} has no {path} yet: it is {state}",
+        f"{experiment_id} has no {path} yet: it is {state}",
         hint="Wait until it has succeeded, or look at its stages for the failure.",
     )
 

@@ -57,7 +57,7 @@ def rehearse(spec: SearchSpec, facts: Facts) -> list[tuple[float, Plan]]:
     """
     most = looks_at_most(spec.knob, spec.max_rounds)
     planned = []
-    for i, value in enumerate(longest_way(spec.knob, spec.max_rounds), start=1):
+    for i, value in enumerate(longest_way(spec.knob, most), start=1):
         experiment = experiment_of(spec, value, i, most)
         with pointing_into_experiment():
             plan = build_plan(experiment, facts)

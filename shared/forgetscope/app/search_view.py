@@ -36,7 +36,7 @@ def plan_search(platform: Platform, spec: SearchSpec) -> SearchPlan:
     with pointing_into_experiment():
         facts = facts_of(platform, spec.experiment, published=True)
     planned = rehearse(spec, facts)
-    most = len(planned)
+    most = looks_at_most(spec.knob, spec.max_rounds)
     highest, first = planned[0]
     stages = {stage.key: stage for _, plan in planned for stage in plan.stages}
     done = platform.records.finished(stages)

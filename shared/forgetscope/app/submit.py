@@ -2,7 +2,7 @@
 
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from forgetscope.app.judge import judge_fingerprint
@@ -15,10 +15,20 @@ from forgetscope.core.memory_plan import memory_note, plan_memory
 from forgetscope.core.plan import Facts, TaskFacts, build_plan
 from forgetscope.ports.models import ModelFacts
 from forgetscope.schema.errors import InvalidInput, Unavailable, UnknownName
-from forgetscope.schema.experiment import ExperimentSpec, ModelRef
+from forgetscope.schema.experiment import ExperimentSpec, ModelRef, ScoredTask, ScoringSpec
 from forgetscope.schema.plan import Plan, PlanView
 
-__all__ = ["facts_of", "plan_experiment", "preview", "submit"]
+__all__ = [
+    "facts_of",
+    "judge_of",
+    "plan_experiment",
+    "plan_view",
+    "pointing_to",
+    "preview",
+    "submit",
+    "task_facts",
+    "world",
+]
 
 
 def plan_experiment(platform: Platform, spec: ExperimentSpec) -> Plan:
@@ -37,18 +47,31 @@ def facts_of(platform: Platform, spec: ExperimentSpec, *, published: bool = Fals
     published it need not be at hand. Raises the subclasses of InvalidInput."""
     if published:
         return _facts(platform, spec, _look(platform, spec.model))
-    with _pointing_to("/model"):
+    with pointing_to("/model"):
         model = platform.models.inspect(spec.model)
     return _facts(platform, spec, model)
 
 
 def _facts(platform: Platform, spec: ExperimentSpec, model: ModelFacts) -> Facts:
-    tasks = {
+    tasks = task_facts(platform, spec.tasks)
+    judge = judge_of(platform, spec.evaluation, tasks)
+    return world(platform, model, tasks, judge)
+
+
+def task_facts(platform: Platform, tasks: Sequence[ScoredTask]) -> dict[str, TaskFacts]:
+    """What is known of the data of each task. Raises the subclasses of InvalidInput."""
+    return {
         use.id: platform.memory.facts(
             resolve(use, platform.library, where=f"/tasks/{i}"), platform.rows, where=f"/tasks/{i}"
         )
-        for i, use in enumerate(spec.tasks)
+        for i, use in enumerate(tasks)
     }
+
+
+def world(
+    platform: Platform, model: ModelFacts, tasks: Mapping[str, TaskFacts], judge: str | None
+) -> Facts:
+    """The facts in one value."""
     return Facts(
         model_fingerprint=model.fingerprint,
         model_parameters=model.parameters,
@@ -58,7 +81,7 @@ def _facts(platform: Platform, spec: ExperimentSpec, model: ModelFacts) -> Facts
         accelerator=platform.fleet.accelerator,
         engines=platform.fleet.engines,
         max_stages=platform.fleet.max_stages,
-        judge_fingerprint=_judge(platform, spec, tasks),
+        judge_fingerprint=judge,
         model_shape=model.shape,
     )
 
@@ -66,7 +89,7 @@ def _facts(platform: Platform, spec: ExperimentSpec, model: ModelFacts) -> Facts
 def _look(platform: Platform, ref: ModelRef) -> ModelFacts:
     """The model, or what is published of it where its files are not at hand."""
     try:
-        with _pointing_to("/model"):
+        with pointing_to("/model"):
             return platform.models.inspect(ref)
     except (UnknownName, Unavailable):
         known = platform.models.published(ref)
@@ -75,16 +98,18 @@ def _look(platform: Platform, ref: ModelRef) -> ModelFacts:
         return known
 
 
-def _judge(platform: Platform, spec: ExperimentSpec, tasks: Mapping[str, TaskFacts]) -> str | None:
+def judge_of(
+    platform: Platform, scoring: ScoringSpec, tasks: Mapping[str, TaskFacts]
+) -> str | None:
     """Only looked at when a task asks for it: others need neither its files nor its data."""
     if not any(task.judged for task in tasks.values()):
         return None
-    with _pointing_to("/evaluation/judge"):
-        return judge_fingerprint(spec.evaluation.judge, rows=platform.rows, models=platform.models)
+    with pointing_to("/evaluation/judge"):
+        return judge_fingerprint(scoring.judge, rows=platform.rows, models=platform.models)
 
 
 @contextmanager
-def _pointing_to(pointer: str) -> Iterator[None]:
+def pointing_to(pointer: str) -> Iterator[None]:
     """Say where in the specification the fault is; a file or folder it names moves to `detail`."""
     try:
         yield
@@ -97,7 +122,12 @@ def preview(platform: Platform, spec: ExperimentSpec) -> PlanView:
     """What submitting would do. Leaves no trace. A model whose sizes are published need not be at
     hand for it."""
     facts = facts_of(platform, spec, published=True)
-    plan, shape = build_plan(spec, facts), facts.model_shape
+    return plan_view(platform, build_plan(spec, facts), facts)
+
+
+def plan_view(platform: Platform, plan: Plan, facts: Facts) -> PlanView:
+    """A plan with what is done of it already, and what the rest would cost."""
+    shape = facts.model_shape
     done = platform.records.finished(s.key for s in plan.stages)
     to_run = [s for s in plan.stages if s.key not in done]
     work = [Planned.of(s) for s in to_run]

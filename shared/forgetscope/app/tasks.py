@@ -1,5 +1,7 @@
 """Tasks by name: built in, or registered by users. A registered task is its definition."""
 
+from typing import TypeVar
+
 from forgetscope.app.datasets import complete_source
 from forgetscope.app.platform import Platform
 from forgetscope.app.task_preview import preview_task
@@ -9,7 +11,7 @@ from forgetscope.ports.library import Library, TaskRow
 from forgetscope.schema.base import JsonObject
 from forgetscope.schema.custom import CustomTask
 from forgetscope.schema.errors import Conflict, InvalidInput, InvalidSpec, NotFound, UnknownName
-from forgetscope.schema.experiment import TaskUse
+from forgetscope.schema.experiment import ScoredTask, TaskUse
 from forgetscope.schema.preview import TaskPreview
 from forgetscope.schema.views import TaskView
 from forgetscope.tasks.base import to_view
@@ -20,8 +22,10 @@ __all__ = ["delete", "list_tasks", "preview", "preview_definition", "register", 
 
 RESERVED = (CUSTOM, "preview")
 
+Use = TypeVar("Use", bound=ScoredTask)
 
-def resolve(use: TaskUse, library: Library, *, where: str) -> TaskUse:
+
+def resolve(use: Use, library: Library, *, where: str) -> Use:
     """The use of a registered task as one of its definition, under the name "custom"; uploads
     that it reads are completed. A built-in task stays as it is.
 

@@ -88,7 +88,7 @@ def check_size(spec: ExperimentSpec, chains: tuple[Chain, ...], max_stages: int)
     count = beside + trained + (trained + 1) * len(spec.tasks) + 2 * len(spec.tasks) + 4
     count += len(spec.tasks) * (spec.evaluation.noise_floor is not None)
     if spec.curvature is not None:
-        followed = len({p for chain in chains for p in prefixes_of(chain[:-1])})
+        followed = len({p for chain in chains for p in prefixes_of(chain[:-1] or chain)})
         places = sum(len(chain) - 1 for chain in chains) * spec.curvature.displacement
         count += (followed + places) * len(spec.seeds)
     if spec.mechanisms is not None:

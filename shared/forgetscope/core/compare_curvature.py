@@ -3,13 +3,13 @@
 import math
 from collections.abc import Iterator, Sequence
 
-from forgetscope.core.convergence import explained_spectrum
+from forgetscope.core.convergence import Unsettled, by_reason, explained_spectrum
 from forgetscope.core.steps import task_of
 from forgetscope.schema.compare import ComparedCurvature, ComparedIterated
 from forgetscope.schema.curvature import CurvatureRow, Iterated, SpectrumResult
 from forgetscope.schema.measured import Measured
 
-__all__ = ["compare_curvature", "curvature_left"]
+__all__ = ["compare_curvature", "compared_unsettled", "curvature_left"]
 
 Place = tuple[tuple[str, ...], int, int]
 """Chain, seed, and number of the set of examples, from 1."""
@@ -51,6 +51,21 @@ def curvature_left(
         f"{' → '.join(chain)}, seed {seed}, set {number}"
         for (chain, seed, number), (row, _) in _by_place(mine).items()
         if (chain, seed, number) not in known or not _shared(row, tasks)
+    )
+
+
+def compared_unsettled(rows: Sequence[ComparedCurvature]) -> tuple[Unsettled, ...]:
+    """What has not converged in either, by its reason: "trace of a, seed 0, set 1, first"."""
+    return by_reason(
+        (f"{name} of {' → '.join(row.chain)}, seed {row.seed}, set {row.set}, {side}", one)
+        for row in rows
+        for name, number in (
+            ("radius λ", row.radius),
+            ("largest λ", row.largest),
+            ("lowest λ", row.lowest),
+            ("trace", row.trace),
+        )
+        for side, one in (("first", number.one), ("second", number.other))
     )
 
 

@@ -1,6 +1,6 @@
 """Why a number of curvature has not converged, and what to do about it. Pure."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from forgetscope.core.curvature_plan import lanczos_steps
@@ -12,7 +12,7 @@ from forgetscope.schema.curvature import (
     SpectrumResult,
 )
 
-__all__ = ["Unsettled", "explained_spectrum", "explained_way", "unsettled"]
+__all__ = ["Unsettled", "by_reason", "explained_spectrum", "explained_way", "unsettled"]
 
 
 class Unsettled(NamedTuple):
@@ -67,8 +67,13 @@ def unsettled(
     rows: Sequence[CurvatureRow], ways: Sequence[DisplacementRow]
 ) -> tuple[Unsettled, ...]:
     """What has not converged, by its reason; the prediction, which is no iteration, is left out."""
+    return by_reason((*_of_rows(rows), *_of_ways(ways)))
+
+
+def by_reason(numbers: Iterable[tuple[str, Iterated]]) -> tuple[Unsettled, ...]:
+    """Numbers with their names, those that have not converged put together by the reason."""
     found: dict[str, list[str]] = {}
-    for name, number in (*_of_rows(rows), *_of_ways(ways)):
+    for name, number in numbers:
         if number.why is not None:
             found.setdefault(number.why, []).append(name)
     return tuple(Unsettled(why, tuple(names)) for why, names in found.items())

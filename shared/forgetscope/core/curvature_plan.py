@@ -61,7 +61,8 @@ def forgetting_places(chains: Sequence[Chain]) -> Iterator[tuple[Chain, int]]:
 def curvature_stages(
     spec: ExperimentSpec, steps: Steps, chains: Sequence[Chain], parameters: int | None
 ) -> Iterator[CurvatureStage]:
-    """Curvature once for each model that another stage follows, displacement for each place.
+    """Curvature once for each model that another stage follows, or that is a chain by itself;
+    displacement for each place.
 
     `parameters` of the model decide how many products are expected. Raises InvalidSpec.
     """
@@ -70,7 +71,7 @@ def curvature_stages(
         return
     _check(spec, asked, chains)
     for seed in spec.seeds:
-        for prefix in dict.fromkeys(chain[:at] for chain, at in forgetting_places(chains)):
+        for prefix in _measured(chains):
             training = _training(spec, steps, prefix, len(prefix))
             subset = _subset(asked, [training])
             products = asked.subsets * expected_products(asked, parameters)
@@ -127,11 +128,16 @@ def expected_products(asked: CurvatureSpec, parameters: int | None) -> int:
     return CHECK_PRODUCTS + min(steps, asked.max_iterations) + residuals + extra
 
 
+def _measured(chains: Sequence[Chain]) -> list[Chain]:
+    alone = (chain for chain in chains if len(chain) == 1 and task_of(chain[0]) is not None)
+    return list(dict.fromkeys([*(c[:at] for c, at in forgetting_places(chains)), *alone]))
+
+
 def _check(spec: ExperimentSpec, asked: CurvatureSpec, chains: Sequence[Chain]) -> None:
     uses = {task.id: task for task in spec.tasks}
     wanted = asked.examples * asked.subsets
-    for chain, at in forgetting_places(chains):
-        use = uses[str(task_of(chain[at - 1]))]
+    for prefix in _measured(chains):
+        use = uses[str(task_of(prefix[-1]))]
         if wanted > use.train_examples:
             raise InvalidSpec(
                 f"curvature asks for {asked.subsets} × {asked.examples} examples of {use.id}, "

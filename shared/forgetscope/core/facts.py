@@ -16,7 +16,8 @@ class TaskFacts(NamedTuple):
     longest example with its answer, and answer, of both splits (0: not known).
 
     `name` and `params` are what the task is resolved to: a registered task is its definition.
-    `examples` is the sha256 of the examples that each split gives, as they are written.
+    `examples` is the sha256 of the examples that each split gives, as they are written; a task that
+    is scored only has no `train` there.
     """
 
     name: str

@@ -23,8 +23,9 @@ CODE_VERSIONS: Mapping[StageKind, int] = {
     "curvature": 1,
     "displacement": 1,
     "drift": 1,
-    "analyse": 4,
-    "report": 4,
+    "analyse": 5,
+    "report": 5,
+    "audit": 1,
 }
 
 

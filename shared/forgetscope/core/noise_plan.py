@@ -1,12 +1,13 @@
 """Which stages measure the noise floor: one for each task, all on the same model. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from forgetscope.core.engines import EngineName, choose_engine
 from forgetscope.core.facts import Facts
 from forgetscope.schema.base import JsonObject
-from forgetscope.schema.experiment import ExperimentSpec
+from forgetscope.schema.experiment import ScoredTask
+from forgetscope.schema.noise import NoiseSpec
 from forgetscope.schema.plan import StageLabel
 
 __all__ = ["NoiseStage", "noise_stages"]
@@ -25,19 +26,19 @@ class NoiseStage(NamedTuple):
 
 
 def noise_stages(
-    spec: ExperimentSpec,
+    asked: NoiseSpec | None,
+    tasks: Sequence[ScoredTask],
     facts: Facts,
     engine: EngineName,
-    model: tuple[tuple[str, ...], int | None],
+    model: tuple[tuple[str, ...], int | None] = ((), None),
 ) -> Iterator[NoiseStage]:
     """One stage for each task on `model`, (chain, seed). Raises UnknownName or InvalidSpec when
     the other engine is asked for and is not installed or cannot run the model."""
-    asked = spec.evaluation.noise_floor
     if asked is None:
         return
     other = _other(engine, facts) if asked.other_engine else None
     chain, seed = model
-    for i, use in enumerate(spec.tasks):
+    for i, use in enumerate(tasks):
         its = facts.tasks[use.id]
         items = min(asked.items, use.evaluation_examples or its.evaluation_examples)
         yield NoiseStage(

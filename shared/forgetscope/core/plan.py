@@ -47,7 +47,7 @@ def build_plan(spec: ExperimentSpec, facts: Facts) -> Plan:
     for prefix, seed in models:
         for task in spec.tasks:
             builder.evaluate(prefix, seed, task.id)
-    for noise in noise_stages(spec, facts, engine, models[0]):
+    for noise in noise_stages(spec.evaluation.noise_floor, spec.tasks, facts, engine, models[0]):
         builder.noise(noise)
     for stage in curvature_stages(spec, steps, chains, facts.model_parameters):
         builder.curve(stage)

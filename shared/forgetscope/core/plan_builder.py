@@ -1,53 +1,32 @@
 """The stages of an experiment, collected by key, so that equal ones fall together. Pure."""
 
-from collections.abc import Mapping
-from typing import Literal
-
 from forgetscope.core.chains import prefixes_of
+from forgetscope.core.collector import Collector
 from forgetscope.core.curvature_plan import CurvatureStage
 from forgetscope.core.engines import EngineName
 from forgetscope.core.facts import Facts
-from forgetscope.core.identity import stage_key
 from forgetscope.core.mechanisms_plan import DriftStage
 from forgetscope.core.noise_plan import NoiseStage
 from forgetscope.core.steps import Chain, Steps, task_of
 from forgetscope.core.training_plan import Chosen, Training, training_of
 from forgetscope.schema.base import JsonObject
+from forgetscope.schema.example import Split
 from forgetscope.schema.experiment import ExperimentSpec
-from forgetscope.schema.plan import PlannedStage, Queue, StageKind, StageLabel
+from forgetscope.schema.plan import StageKind, StageLabel
 from forgetscope.schema.steps import MergeStep
 
-__all__ = ["QUEUES", "Builder"]
-
-QUEUES: Mapping[StageKind, Queue] = {
-    "prepare_model": "train",
-    "prepare_data": "train",
-    "prepare_judge": "train",
-    "train": "train",
-    "merge": "train",
-    "select": "train",
-    "fisher": "train",
-    "evaluate": "evaluate",
-    "noise_floor": "evaluate",
-    "curvature": "analyse",
-    "displacement": "analyse",
-    "drift": "analyse",
-    "analyse": "analyse",
-    "report": "analyse",
-}
+__all__ = ["Builder"]
 
 
-class Builder:
-    """Collects stages by key, so that equal ones fall together."""
+class Builder(Collector):
+    """Collects the stages of an experiment."""
 
     def __init__(
         self, spec: ExperimentSpec, facts: Facts, engine: EngineName, steps: Steps
     ) -> None:
+        super().__init__(facts, engine, spec.evaluation)
         self.spec = spec
         self.steps = steps
-        self.facts = facts
-        self.engine = engine
-        self.stages: dict[str, PlannedStage] = {}
         self.uses = {t.id: t for t in spec.tasks}
         self.models: dict[tuple[Chain, int | None], str] = {}
         self._trainings: dict[Chain, Training] = {}
@@ -55,71 +34,12 @@ class Builder:
         self.curves: list[tuple[str, CurvatureStage]] = []
         self.drifts: list[tuple[str, DriftStage]] = []
         self.noises: list[tuple[str, NoiseStage]] = []
-        self.base = self.add(
-            "prepare_model",
-            {
-                "model": spec.model.model_dump(mode="json"),
-                "fingerprint": facts.model_fingerprint,
-            },
-            {},
-            StageLabel(title="base model"),
-            0,
-        )
+        self.base = self.prepared(spec.model, facts.model_fingerprint, "base model")
 
-    def add(
-        self,
-        kind: StageKind,
-        params: JsonObject,
-        inputs: dict[str, str],
-        label: StageLabel,
-        tokens: float,
-    ) -> str:
-        key = stage_key(kind, params, inputs)
-        if key not in self.stages:
-            self.stages[key] = PlannedStage(
-                key=key,
-                kind=kind,
-                queue=QUEUES[kind],
-                params=params,
-                inputs=inputs,
-                label=label,
-                tokens=round(tokens),
-            )
-        return key
-
-    def data(self, task_id: str, split: Literal["train", "evaluation"]) -> str:
-        use, facts = self.uses[task_id], self.facts.tasks[task_id]
+    def data(self, task_id: str, split: Split) -> str:
+        use = self.uses[task_id]
         n = use.train_examples if split == "train" else use.evaluation_examples
-        return self.add(
-            "prepare_data",
-            {
-                "task": facts.name,
-                "version": facts.version,
-                "params": facts.params,
-                "fingerprint": facts.fingerprint,
-                "examples": facts.examples.get(split),
-                "split": split,
-                "n": n,
-                "seed": 0,
-                "balance": use.balance,
-            },
-            {},
-            StageLabel(title=f"{task_id} · {split} data", task=task_id),
-            0,
-        )
-
-    def judge(self) -> str:
-        """The safety classifier: one for the whole experiment."""
-        return self.add(
-            "prepare_judge",
-            {
-                "judge": self.spec.evaluation.judge.model_dump(mode="json"),
-                "fingerprint": self.facts.judge_fingerprint,
-            },
-            {},
-            StageLabel(title="safety classifier"),
-            0,
-        )
+        return self.examples(use, split, n)
 
     def model(self, chain: Chain, seed: int) -> str:
         """The stage whose model is that at the end of `chain`."""
@@ -239,19 +159,9 @@ class Builder:
         """The model of `label` on the evaluation data of its task."""
         assert label.chain is not None
         assert label.task is not None
-        inputs = {"base": self.base, "data": self.data(label.task, "evaluation")}
-        if label.seed is not None:
-            inputs["checkpoint"] = self.models[(label.chain, label.seed)]
-        if self.facts.tasks[label.task].judged:
-            inputs["judge"] = self.judge()
-        evaluation = self.spec.evaluation
-        params: JsonObject = {
-            "engine": self.engine,
-            "dtype": evaluation.dtype,
-            "attention": "sdpa",
-            "max_length": evaluation.max_length,
-        }
-        return self.add(kind, params | extra, inputs, label, tokens)
+        checkpoint = None if label.seed is None else self.models[(label.chain, label.seed)]
+        data = self.data(label.task, "evaluation")
+        return self.score(kind, extra, label, tokens, base=self.base, data=data, model=checkpoint)
 
     def curve(self, stage: CurvatureStage) -> None:
         """A model around its own data, and where later training takes it."""

@@ -34,6 +34,8 @@ __all__ = [
 Side = Literal["pass", "short", "dear", "both", "undecided"]
 
 _DIGITS = 6  # of a value in the middle: keeps names short and equal on every machine
+ROUNDED = 1e-5
+"""What rounding may add to the bracket, as a share of its upper end."""
 
 
 class Look(NamedTuple):
@@ -101,7 +103,7 @@ def _middle(knob: Knob, lower: float, upper: float) -> float | None:
     """The value between two others; None where they are close enough."""
     log = knob.scale == "log"
     width = upper / lower - 1 if log else upper - lower
-    if width <= knob.tolerance * (1 + 1e-9):
+    if width <= knob.tolerance * (1 + 1e-9) + ROUNDED * (1 if log else abs(upper)):
         return None
     middle = math.sqrt(lower * upper) if log else (lower + upper) / 2
     middle = max(lower + 1, math.floor(middle)) if knob.whole else float(f"{middle:.{_DIGITS}g}")
@@ -134,8 +136,14 @@ def longest_way(knob: Knob, most: int) -> tuple[float, ...]:
 
 
 def looks_at_most(knob: Knob, max_rounds: int) -> int:
-    """How often the data can be looked at, whatever they say."""
-    return len(longest_way(knob, max_rounds))
+    """How often the data can be looked at, whatever they say: both ends, and as many halvings as
+    lead from the range to the tolerance."""
+    if knob.scale == "log":
+        parts = math.log(knob.high / knob.low) / math.log1p(knob.tolerance)
+    else:
+        finest = max(1, math.floor(knob.tolerance)) if knob.whole else knob.tolerance
+        parts = (knob.high - knob.low) / finest
+    return min(max_rounds, 2 + max(0, math.ceil(math.log2(parts) - 1e-9)))
 
 
 def _way(knob: Knob, most: int, passes: Callable[[float], bool]) -> tuple[float, ...]:

@@ -17,7 +17,8 @@ from forgetscope.schema.training import Choice
 __all__ = ["Training", "training_of"]
 
 # A backward pass costs about two forward passes (Kaplan et al. 2020, arXiv 2001.08361, table 1).
-PASSES_PER_TRAINED_TOKEN = 3
+# For LoRA the weights' own gradients, half of the backward pass, are not taken.
+PASSES_PER_TRAINED_TOKEN = {"all": 3.0, "factors": 2.0}
 
 
 class Chosen(NamedTuple):
@@ -99,9 +100,7 @@ def training_of(
     rounds = float(str(params["epochs"]))
     if (asked := params.get("steps")) is not None:
         rounds = int(str(asked)) / step_count(examples + extra, batch_size, 1)
-    passes = PASSES_PER_TRAINED_TOKEN
-    if (name := params.get("mitigation")) is not None:
-        passes = round(passes * MITIGATIONS.get(str(name)).passes)
+    passes = _passes(params)
     return Training(
         task=task,
         params=params,
@@ -112,6 +111,14 @@ def training_of(
         trained_tokens=lengths * rounds,
         tokens=lengths * rounds * passes,
     )
+
+
+def _passes(params: JsonObject) -> float:
+    """Forward passes that a training step costs per token. A checkpointed one is run twice."""
+    passes = PASSES_PER_TRAINED_TOKEN["factors" if params["method"] == "lora" else "all"]
+    passes += bool(params["gradient_checkpointing"])
+    name = params.get("mitigation")
+    return passes * (1.0 if name is None else MITIGATIONS.get(str(name)).passes)
 
 
 def _share(share: float, of: int) -> int:

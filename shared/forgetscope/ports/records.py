@@ -1,4 +1,7 @@
-"""The records: the one truth about experiments, stages and events.
+"""The records: the one truth about experiments, audits, stages and events.
+
+An audit is recorded like an experiment: what is said of one by its id is true of the other, too,
+unless the method says otherwise.
 
 Every method is one transaction. Methods that change a stage are fenced: they take the attempt
 number that `claim` gave out and do nothing when the stage has moved on since. Time is the
@@ -8,8 +11,9 @@ Raises `Unavailable` when the database does not answer; driver errors never leav
 """
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple, Protocol
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
+from forgetscope.schema.audit import AuditSpec
 from forgetscope.schema.base import JsonObject
 from forgetscope.schema.experiment import ExperimentSpec
 from forgetscope.schema.plan import Plan, Queue, StageKind
@@ -20,11 +24,13 @@ from forgetscope.schema.stage import (
     Failure,
     Manifest,
     Progress,
+    RunKind,
     StageState,
 )
 from forgetscope.schema.views import AttemptView, EventView, Page, StageView
 
 __all__ = [
+    "AuditRow",
     "Bell",
     "Claim",
     "Directive",
@@ -32,6 +38,7 @@ __all__ = [
     "Finish",
     "KindRate",
     "Records",
+    "RunRow",
     "StageRecord",
     "Sweep",
 ]
@@ -44,19 +51,26 @@ class Bell(NamedTuple):
     key: str
 
 
-class ExperimentRow(NamedTuple):
-    """An experiment as recorded. `stages` counts its stages by state."""
+S = TypeVar("S", ExperimentSpec, AuditSpec)
+
+
+class RunRow(NamedTuple, Generic[S]):
+    """An experiment or audit as recorded. `stages` counts its stages by state."""
 
     id: str
     name: str
     state: ExperimentState
-    spec: ExperimentSpec
+    spec: S
     engine: str
     engine_reason: str
     notes: tuple[str, ...]
     created_at: float
     finished_at: float | None
     stages: dict[StageState, int]
+
+
+ExperimentRow = RunRow[ExperimentSpec]
+AuditRow = RunRow[AuditSpec]
 
 
 class StageRecord(NamedTuple):
@@ -136,13 +150,13 @@ class Records(Protocol):
     def add_experiment(
         self,
         experiment_id: str,
-        spec: ExperimentSpec,
+        spec: ExperimentSpec | AuditSpec,
         plan: Plan,
         *,
         idempotency_key: str | None = None,
         request_digest: str,
     ) -> tuple[str, bool, tuple[Bell, ...]]:
-        """Record an experiment with its stages and edges.
+        """Record an experiment, or an audit, with its stages and edges.
 
         Stages that exist are shared; failed, skipped and cancelled ones are set back to pending
         with a fresh count of attempts, because somebody asked for them again. Stages without
@@ -154,12 +168,23 @@ class Records(Protocol):
         """
 
     def experiment(self, experiment_id: str) -> ExperimentRow:
-        """Raises NotFound."""
+        """Raises NotFound, also for an audit."""
+
+    def audit(self, audit_id: str) -> AuditRow:
+        """Raises NotFound, also for an experiment."""
+
+    def state(self, experiment_id: str, *, kind: RunKind | None = None) -> ExperimentState:
+        """Raises NotFound, also for one of another kind than `kind`."""
 
     def experiments(
         self, *, state: ExperimentState | None, name: str | None, cursor: str | None, limit: int
     ) -> Page[ExperimentRow]:
         """Newest first. `name` selects by substring. Raises InvalidInput for a foreign cursor."""
+
+    def audits(
+        self, *, state: ExperimentState | None, name: str | None, cursor: str | None, limit: int
+    ) -> Page[AuditRow]:
+        """As `experiments`."""
 
     def cancel_experiment(self, experiment_id: str) -> None:
         """Stop what no other live experiment needs: waiting stages at once, running ones at their

@@ -47,6 +47,9 @@ class StageIO(Protocol):
     def input(self, role: str) -> Path:
         """Folder with the verified files of an input stage. Read-only; may be shared."""
 
+    def input_file(self, role: str, path: str) -> Path:
+        """One of these files, without fetching the others: a model's record, not its weights."""
+
     @property
     def output(self) -> Path:
         """Empty folder; every file in it becomes an artefact under its relative path."""

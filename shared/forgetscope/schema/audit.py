@@ -44,6 +44,10 @@ class AuditSpec(Value):
         ids = [task.id for task in self.tasks]
         if twins := sorted({task for task in ids if ids.count(task) > 1}):
             raise ValueError(f"tasks: {', '.join(twins)} stands there more than once")
+        ruled = [rule.task for rule in self.policy.tasks]
+        for task in ids:
+            if task not in ruled:
+                raise ValueError(f"tasks: the policy has no rule about {task!r}, only {ruled}")
         return self
 
 

@@ -33,6 +33,7 @@ StageKind = Literal[
     "drift",
     "analyse",
     "report",
+    "audit",
 ]
 Queue = Literal["train", "evaluate", "analyse"]
 

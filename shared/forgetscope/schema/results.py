@@ -13,6 +13,7 @@ from forgetscope.schema.curvature import CurvatureRow, CurvatureSummary, Displac
 from forgetscope.schema.experiment import AnalysisSpec
 from forgetscope.schema.measured import Measured
 from forgetscope.schema.mechanisms import Mechanisms
+from forgetscope.schema.monitored import MonitoredStage
 from forgetscope.schema.noise import TaskNoise
 from forgetscope.schema.recovery import RecoveryRow
 from forgetscope.schema.verdicts import Agreement, Judged, McNemarRow, TransferRow, Variance
@@ -264,6 +265,7 @@ class Results(Value):
     order_effects: tuple[OrderEffect, ...]
     transfer: tuple[TransferRow, ...] = ()
     recovery: tuple[RecoveryRow, ...] = ()
+    monitored: tuple[MonitoredStage, ...] = ()
     consistency: tuple[Agreement, ...] = ()
     variance: Variance = Variance()
     bbq: tuple[BbqResults, ...] = ()

@@ -14,11 +14,14 @@ __all__ = [
     "Failure",
     "Manifest",
     "Progress",
+    "RunKind",
     "StageState",
 ]
 
 StageState = Literal["pending", "ready", "running", "succeeded", "failed", "skipped", "cancelled"]
 ExperimentState = Literal["queued", "running", "succeeded", "failed", "cancelling", "cancelled"]
+RunKind = Literal["experiment", "audit"]
+"""What stages belong to: both are recorded and run alike."""
 
 
 class BlobRef(Value):

@@ -88,6 +88,12 @@ class ProcessIO:
         """See StageIO."""
         return _patient(self._cache.folder)(self._order.inputs[role])
 
+    def input_file(self, role: str, path: str) -> Path:
+        """See StageIO."""
+        manifest = self._order.inputs[role]
+        alone = manifest.model_copy(update={"files": {path: manifest.files[path]}})
+        return _patient(self._cache.folder)(alone) / path
+
     def progress(self, done: float, total: float, unit: str, **metrics: float) -> None:
         """See StageIO."""
         now = time.monotonic()

@@ -31,6 +31,9 @@ class FolderIO:
     def input(self, role: str) -> Path:
         return self.inputs[role]
 
+    def input_file(self, role: str, path: str) -> Path:
+        return self.inputs[role] / path
+
     def progress(self, done: float, total: float, unit: str, **metrics: float) -> None:
         self.steps.append((done, total))
 

@@ -167,6 +167,26 @@ def test_radii_that_did_not_converge_are_shown_but_not_compared(tmp_path: Path) 
     assert any("6 of 6 spectral radii have not converged" in n for n in results.notes)
 
 
+def test_report_table_and_terminal_say_why_a_radius_has_not_converged(tmp_path: Path) -> None:
+    open_ = number(3.0, "not converged", residual=0.5)
+    results = analysed(tmp_path, spectrum={"radius": open_, "gap": 0.3})
+    why = str(results.curvature[0].spectra[0].radius.why)
+    assert why.endswith("after 9 products: raise curvature.max_iterations to 18 or more")
+    work, window = report_work(tmp_path)
+    stages()["report"](work, window)
+    page = Page((tmp_path / "reported/report.html").read_text("utf-8"))
+    text = " ".join(page.text.split())
+    assert "Not converged: why, and what to do" in text
+    assert why[1:] in text
+    assert "radius λ of safety, seed 0" in text
+    with (tmp_path / "analysed/curvature.csv").open(newline="") as file:
+        assert next(csv.DictReader(file))["radius_why"] == why
+    out = io.StringIO()
+    for table in curvature_tables(results):
+        Console(file=out, width=300).print(table)
+    assert why in out.getvalue()
+
+
 def test_safety_and_capability_are_compared_by_magnitude(tmp_path: Path) -> None:
     summary = analysed(tmp_path).curvature_summary
     assert summary is not None

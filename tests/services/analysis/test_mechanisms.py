@@ -16,6 +16,7 @@ from services.analysis.test_report import Page
 from tiny_llama import write_examples
 
 from forgetscope.analysis.curvature_results import Place
+from forgetscope.analysis.figures_mechanisms import Dot, Panel, panels_plot
 from forgetscope.analysis.mechanisms import add_mechanisms
 from forgetscope.analysis.stage import stages
 from forgetscope.cli.tables import result_tables
@@ -207,6 +208,41 @@ def test_tables_report_and_terminal_say_the_same(tmp_path: Path) -> None:
             console.print(table)
     assert "CKA of states" in capture.get()
     assert "How alike two tasks are" in capture.get()
+
+
+def test_every_candidate_is_drawn_with_its_correlation_in_words(tmp_path: Path) -> None:
+    analysed(tmp_path)
+    work, io = report_work(tmp_path)
+    stages()["report"](work, io)
+    page = Page((tmp_path / "reported/report.html").read_text("utf-8"))
+    labels = [v for t, n, v in page.attributes if (t, n) == ("svg", "aria-label")]
+    (candidates,) = [label for label in labels if "against what might go with it" in label]
+    assert "displacement of states: +1.00" in candidates
+    assert "share of later training data: undefined" in candidates
+    (pairs,) = [label for label in labels if "similarity of its tasks" in label]
+    assert "similarity in format: undefined: too few pairs: 2" in pairs
+    svg = (tmp_path / "reported/figures/mechanisms1.svg").read_text("utf-8")
+    assert "ρ = +1.00" in svg
+    assert "curvature along d" not in svg.split("</desc>")[1]
+    for name in ("mechanisms1", "similarity"):
+        assert (tmp_path / f"reported/figures/{name}.png").stat().st_size > 1000
+    assert "similarity of tasks against forgetting" in " ".join(page.values("aria-label"))
+
+
+def test_a_group_that_takes_no_part_is_drawn_hollow() -> None:
+    dots = [Dot(0, 0.1, 1.0, None, None), Dot(0, 0.2, 2.0, 1.0, 3.0, hollow=True)]
+    svgs = [
+        panels_plot(
+            [Panel("x", "no correlation", tuple(chosen))],
+            ["a → b"],
+            axis="y",
+            alt="words",
+            name="n",
+            title="t",
+        ).svg
+        for chosen in (dots[:1], dots)
+    ]
+    assert [svg.count("fill: #ffffff; stroke: #0072b2") for svg in svgs] == [0, 1]
 
 
 def test_curvature_and_all_chains_of_a_task_take_part_where_they_are_known() -> None:

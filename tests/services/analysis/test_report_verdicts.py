@@ -60,7 +60,7 @@ def test_the_page_explains_verdicts_and_their_error_rates(tmp_path: Path) -> Non
 
 def test_one_seed_or_one_order_is_told_as_the_reason_for_no_decomposition(tmp_path: Path) -> None:
     said = text(reported(tmp_path, seeds=(0,)))
-    assert "Not decomposed: one seed" in said
+    assert "There is no decomposition: with one seed, the variation between seeds" in said
 
 
 def test_the_figure_of_a_row_draws_simultaneous_intervals() -> None:

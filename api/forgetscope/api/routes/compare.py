@@ -1,10 +1,10 @@
-"""Two experiments side by side: as JSON, and as a page."""
+"""Two experiments side by side: as JSON, as a page, and as a table."""
 
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Response
 
-from forgetscope.api import compare_page
+from forgetscope.api import compare_page, compare_table
 from forgetscope.api.described import problems
 from forgetscope.api.gateway import ExperimentId, PlatformDep
 from forgetscope.api.routes.files import REPORT_POLICY
@@ -59,4 +59,31 @@ def compare_report(platform: PlatformDep, experiment_id: ExperimentId, other: Ot
         page,
         media_type="text/html; charset=utf-8",
         headers={"Content-Security-Policy": REPORT_POLICY, "Cache-Control": "private, no-cache"},
+    )
+
+
+@router.get(
+    "/csv",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "The comparison as a table",
+            "content": {"text/csv": {"schema": {"type": "string"}}},
+        },
+        **problems(NotFound, CorruptBlob),
+    },
+)
+def compare_csv(platform: PlatformDep, experiment_id: ExperimentId, other: OtherId) -> Response:
+    """Forgetting in both experiments as a CSV table, a line for each number of each row and group.
+
+    Fractions, not percent; an undefined number is an empty field.
+    """
+    table = compare_table.render(compare_experiments(platform, experiment_id, other))
+    return Response(
+        table,
+        media_type="text/csv; charset=utf-8",
+        headers={
+            "Content-Disposition": 'attachment; filename="comparison.csv"',
+            "Cache-Control": "private, no-cache",
+        },
     )

@@ -2,10 +2,10 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Header, Query, Response
+from fastapi import APIRouter, Body, Depends, Header, Query, Response
 
 from forgetscope.api.described import PLAN_EXAMPLE, SPEC_EXAMPLES, SPEC_PROBLEMS, problems
-from forgetscope.api.gateway import CursorQuery, ExperimentId, LimitQuery, PlatformDep
+from forgetscope.api.gateway import CursorQuery, ExperimentId, LimitQuery, PlatformDep, only
 from forgetscope.api.strict import StrictRoute
 from forgetscope.app import control, queries, submit
 from forgetscope.schema.errors import Conflict, IdempotencyConflict, NotFound
@@ -14,11 +14,22 @@ from forgetscope.schema.plan import PlanView
 from forgetscope.schema.stage import ExperimentState
 from forgetscope.schema.views import ExperimentSummary, ExperimentView, Page, Submitted
 
-__all__ = ["router"]
+__all__ = ["PLANNED", "IdempotencyKey", "router"]
 
 router = APIRouter(prefix="/v1", tags=["experiments"], route_class=StrictRoute)
 
 SpecBody = Annotated[ExperimentSpec, Body(openapi_examples=SPEC_EXAMPLES)]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        min_length=1,
+        max_length=200,
+        pattern=r"^[\x21-\x7e]+$",
+        description="any unique text: with it, a repeated request runs nothing twice",
+        examples=["8f14e45f-ceea-467f-a8d5-4b1d3a3f9c11"],
+    ),
+]
+ONLY = [Depends(only("experiment"))]
 PLANNED: dict[str, Any] = {
     "description": "The plan; nothing is recorded",
     "model": PlanView,
@@ -38,16 +49,7 @@ def submit_experiment(
     platform: PlatformDep,
     spec: SpecBody,
     response: Response,
-    idempotency_key: Annotated[
-        str | None,
-        Header(
-            min_length=1,
-            max_length=200,
-            pattern=r"^[\x21-\x7e]+$",
-            description="any unique text: with it, a repeated request runs nothing twice",
-            examples=["8f14e45f-ceea-467f-a8d5-4b1d3a3f9c11"],
-        ),
-    ] = None,
+    idempotency_key: IdempotencyKey = None,
     dry_run: Annotated[
         bool, Query(description="only plan: answer 200 with the plan and leave no trace")
     ] = False,
@@ -96,7 +98,12 @@ def get_experiment(platform: PlatformDep, experiment_id: ExperimentId) -> Experi
     return queries.experiment_view(platform, experiment_id)
 
 
-@router.post("/experiments/{id}/cancel", status_code=202, responses=problems(NotFound, Conflict))
+@router.post(
+    "/experiments/{id}/cancel",
+    status_code=202,
+    responses=problems(NotFound, Conflict),
+    dependencies=ONLY,
+)
 def cancel_experiment(platform: PlatformDep, experiment_id: ExperimentId) -> ExperimentView:
     """Cancel: waiting stages stop at once, running ones within seconds.
 
@@ -106,14 +113,24 @@ def cancel_experiment(platform: PlatformDep, experiment_id: ExperimentId) -> Exp
     return queries.experiment_view(platform, experiment_id)
 
 
-@router.post("/experiments/{id}/retry", status_code=202, responses=problems(NotFound, Conflict))
+@router.post(
+    "/experiments/{id}/retry",
+    status_code=202,
+    responses=problems(NotFound, Conflict),
+    dependencies=ONLY,
+)
 def retry_experiment(platform: PlatformDep, experiment_id: ExperimentId) -> ExperimentView:
     """Run again what failed, was skipped or was cancelled. What succeeded stays."""
     control.retry(platform, experiment_id)
     return queries.experiment_view(platform, experiment_id)
 
 
-@router.delete("/experiments/{id}", status_code=204, responses=problems(NotFound, Conflict))
+@router.delete(
+    "/experiments/{id}",
+    status_code=204,
+    responses=problems(NotFound, Conflict),
+    dependencies=ONLY,
+)
 def delete_experiment(platform: PlatformDep, experiment_id: ExperimentId) -> None:
     """Delete an experiment that is over, with every stage that no other experiment uses."""
     control.delete(platform, experiment_id)

@@ -1,13 +1,14 @@
-"""What an experiment leaves behind: results, report, artefacts."""
+"""What experiments leave behind: results, report. The files of stages are mounted below audits,
+too."""
 
 from typing import Annotated, Any
 from urllib.parse import quote
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from starlette.responses import RedirectResponse, StreamingResponse
 
 from forgetscope.api.described import file_of, problems
-from forgetscope.api.gateway import ExperimentId, IfNoneMatch, PlatformDep
+from forgetscope.api.gateway import ExperimentId, IfNoneMatch, PlatformDep, only
 from forgetscope.api.streams import opened
 from forgetscope.api.strict import StrictRoute
 from forgetscope.app import queries
@@ -17,9 +18,15 @@ from forgetscope.schema.errors import CorruptBlob, NotFound
 from forgetscope.schema.results import Results
 from forgetscope.schema.views import ArtifactView, Page
 
-__all__ = ["router"]
+__all__ = ["NOT_MODIFIED", "REPORT_POLICY", "router", "shared", "whole"]
 
-router = APIRouter(prefix="/v1/experiments/{id}", tags=["results"], route_class=StrictRoute)
+router = APIRouter(
+    prefix="/v1/experiments/{id}",
+    tags=["results"],
+    route_class=StrictRoute,
+    dependencies=[Depends(only("experiment"))],
+)
+shared = APIRouter(tags=["results"], route_class=StrictRoute)
 
 # The report is static: figures are inline SVG, nothing in it may run or be loaded.
 REPORT_POLICY = (
@@ -46,7 +53,7 @@ def get_results(
 ) -> Response:
     """Accuracy matrix, forgetting, biased forgetting per group, order effects, with intervals."""
     file = queries.find_file(platform, experiment_id, "results.json")
-    return _whole(platform, file, if_none_match, "application/json", {})
+    return whole(platform, file, if_none_match, "application/json", {})
 
 
 @router.get(
@@ -64,16 +71,18 @@ def get_report(
     """The report as one HTML page that needs nothing else."""
     file = queries.find_file(platform, experiment_id, "report.html")
     policy = {"Content-Security-Policy": REPORT_POLICY}
-    return _whole(platform, file, if_none_match, "text/html; charset=utf-8", policy)
+    return whole(platform, file, if_none_match, "text/html; charset=utf-8", policy)
 
 
-@router.get("/artifacts", responses=problems(NotFound))
-def list_artifacts(platform: PlatformDep, experiment_id: ExperimentId) -> Page[ArtifactView]:
+@shared.get("/artifacts", responses=problems(NotFound))
+def list_artifacts(
+    request: Request, platform: PlatformDep, experiment_id: ExperimentId
+) -> Page[ArtifactView]:
     """List the files of every finished stage, in the order of the plan. One page holds all."""
-    return Page(items=queries.artifacts(platform, experiment_id))
+    return Page(items=queries.artifacts(platform, experiment_id, request.url.path))
 
 
-@router.get(
+@shared.get(
     "/artifacts/{stage}/{path:path}",
     response_class=Response,
     responses={
@@ -116,13 +125,14 @@ def get_artifact(  # noqa: PLR0917 - each is a parameter of the request
     )
 
 
-def _whole(
+def whole(
     platform: Platform,
     file: File,
     if_none_match: str | None,
     media_type: str,
     headers: dict[str, str],
 ) -> Response:
+    """A file that is small enough for memory, or 304 when the copy at hand is current."""
     tag = _tag(file)
     if _is_current(if_none_match, tag):
         return Response(status_code=304, headers=tag)

@@ -1,4 +1,4 @@
-"""The stages of an experiment, and what happens to them."""
+"""The stages of an experiment or audit, and what happens to them: mounted below both."""
 
 from typing import Annotated, get_args
 
@@ -22,7 +22,7 @@ from forgetscope.schema.views import EventType, EventView, Page, StageDetail, St
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/v1/experiments/{id}", tags=["stages"], route_class=StrictRoute)
+router = APIRouter(tags=["stages"], route_class=StrictRoute)
 
 LAST_ID = 2**31 - 1
 
@@ -93,14 +93,13 @@ def list_events(  # noqa: PLR0917 - each is a parameter of the request
 ) -> Page[EventView] | Response:
     """Follow what happens.
 
-    As `text/event-stream` the answer stays open and ends after the last event of an experiment
-    that is over; after a lost connection go on with `Last-Event-ID` (browsers do by themselves).
-    With `Accept: application/json` it is one page, and `next_cursor` is the next page's `after`.
+    As `text/event-stream` the answer stays open and ends after the last event of what is over;
+    after a lost connection go on with `Last-Event-ID` (browsers do by themselves). With `Accept:
+    application/json` it is one page, and `next_cursor` is the next page's `after`.
     """
     start = after if last_event_id is None else last_event_id
     accept = request.headers.get("accept", "")
     if "application/json" not in accept or "text/event-stream" in accept:
-        platform.records.experiment(experiment_id)
         return event_stream(experiment_look(platform.records, experiment_id), after=start)
     events = platform.records.events(experiment_id, after=start, limit=limit)
     more = len(events) == limit

@@ -103,9 +103,9 @@ def scatter_plot(points: Sequence[Point], *, alt: str, name: str) -> Drawing:
             scale("symlog", linthresh=smallest)
             getattr(axes, f"set_{axis}lim")(*ends)
         _dress(axes, logarithmic=("x", "y"))
-        for axis in (axes.xaxis, axes.yaxis):
+        for side in (axes.xaxis, axes.yaxis):
             # Within the linear part, ticks stand too close for words; the rule at 0 has them.
-            axis.set_major_formatter(
+            side.set_major_formatter(
                 FuncFormatter(lambda v, at: "" if 0 < abs(v) < smallest else _tick(v, at))
             )
         axes.set_xlabel("measured change of the loss, nats per answer token", color=_QUIET)

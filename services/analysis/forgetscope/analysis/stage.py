@@ -2,51 +2,40 @@
 
 import json
 import time
-from collections.abc import Iterable, Mapping
-from importlib.metadata import version
 
 import numpy as np
 from pydantic import TypeAdapter
 
 from forgetscope.analysis import changes, figures, tables, tables_verdicts
 from forgetscope.analysis import results as build_results
+from forgetscope.analysis.audit_stage import run_audit
 from forgetscope.analysis.bbq import join
 from forgetscope.analysis.curvature_results import Place, add_curvature
+from forgetscope.analysis.joining import AnalysedTask, join_predictions, packages
 from forgetscope.analysis.mechanisms import add_mechanisms
+from forgetscope.analysis.monitored import RECORD, MonitorUse, monitored_stage
 from forgetscope.analysis.noise import add_noise
-from forgetscope.analysis.outcomes import CellKey, Design, TaskOutcomes, trainings
+from forgetscope.analysis.outcomes import CellKey, Design, trainings
 from forgetscope.analysis.report import ReportFacts, render
 from forgetscope.analysis.tables_curvature import write_curvature
 from forgetscope.analysis.tables_mechanisms import write_mechanisms
+from forgetscope.analysis.tables_monitored import write_monitored
 from forgetscope.analysis.tables_recovery import write_recovery
 from forgetscope.app.examples_file import read_examples
 from forgetscope.app.judge_file import read_judge_info
 from forgetscope.app.noise_file import read_noise
 from forgetscope.app.predictions_file import read_predictions
-from forgetscope.core.groups import arrange
 from forgetscope.core.predictions import Prediction
 from forgetscope.ports.stage import StageIO, StageTable, Work
 from forgetscope.schema.base import JsonObject, StageKey, Value
 from forgetscope.schema.curvature import CurvatureFile, DisplacementFile
-from forgetscope.schema.errors import DataChanged
 from forgetscope.schema.experiment import AnalysisSpec
 from forgetscope.schema.mechanisms import DriftFile
 from forgetscope.schema.noise import TaskNoise
 from forgetscope.schema.recovery import MitigatedChain
-from forgetscope.schema.results import JudgeInfo, Results, TaskInfo
+from forgetscope.schema.results import Results
 
 __all__ = ["analyse", "report", "stages"]
-
-_PACKAGES = ("forgetscope", "numpy", "scipy", "pyarrow")
-
-
-class _Task(Value):
-    id: str
-    name: str
-    kind: str
-    chance: float | None
-    judged: bool
-    own_scores: str | None
 
 
 class _CellUse(Value):
@@ -74,7 +63,7 @@ class _Analyse(Value):
     """The parameters of an analyse stage."""
 
     settings: AnalysisSpec
-    tasks: tuple[_Task, ...]
+    tasks: tuple[AnalysedTask, ...]
     chains: tuple[tuple[str, ...], ...]
     seeds: tuple[int, ...]
     cells: tuple[_CellUse, ...]
@@ -83,6 +72,8 @@ class _Analyse(Value):
     mechanisms: bool = False
     drifts: tuple[_CurveUse, ...] = ()
     mitigated: tuple[MitigatedChain, ...] = ()
+    monitors: tuple[MonitorUse, ...] = ()
+    digests: JsonObject = {}
 
 
 class _Report(Value):
@@ -116,6 +107,7 @@ def stages() -> StageTable:
     return {
         "analyse": analyse,
         "report": report,
+        "audit": run_audit,
         "curvature": curvature,
         "displacement": displacement,
         "drift": drift,
@@ -143,7 +135,7 @@ def analyse(work: Work, io: StageIO) -> JsonObject:
             cells[cell.chain, cell.seed] = read_predictions(path)
             read += 1
             io.progress(read, total, "steps")
-        outcomes = _outcomes(task, cells, judge if task.judged else None)
+        outcomes = join_predictions(task, cells, judge if task.judged else None, _model)
         if task.own_scores == "bbq":
             examples = read_examples(io.input(f"data-{i}"))
             outcomes = outcomes._replace(bbq=join(task.id, examples, cells))
@@ -161,7 +153,8 @@ def analyse(work: Work, io: StageIO) -> JsonObject:
         np.random.default_rng(work.seed),
         provenance={
             "inputs": {role: manifest.stage for role, manifest in sorted(work.inputs.items())},
-            "packages": {name: version(name) for name in _PACKAGES},
+            "packages": packages(),
+            "digests": params.digests,
             "seed": str(work.seed),  # 63 bits: more than a JSON number keeps everywhere
         },
         progress=lambda done, _: io.progress(len(params.cells) + done, total, "steps"),
@@ -169,6 +162,11 @@ def analyse(work: Work, io: StageIO) -> JsonObject:
     results = add_noise(_with_curvature(results, params, work, io), noise)
     if params.mechanisms:
         results = _with_mechanisms(results, params, work, io)
+    monitored = tuple(
+        monitored_stage(use, io.input_file(use.role, RECORD), work.inputs[use.role])
+        for use in params.monitors
+    )
+    results = results.model_copy(update={"monitored": monitored})
     text = json.dumps(
         results.model_dump(mode="json"),
         indent=1,
@@ -181,9 +179,15 @@ def analyse(work: Work, io: StageIO) -> JsonObject:
     write_curvature(results, io.output)
     write_mechanisms(results, io.output)
     write_recovery(results, io.output)
+    write_monitored(results, io.output)
     tables_verdicts.write(results, io.output)
     changes.write(moved, io.output)
     return {"forgetting": len(results.forgetting), "order_effects": len(results.order_effects)}
+
+
+def _model(key: CellKey) -> str:
+    chain, seed = key
+    return f"model after {' → '.join(chain) or 'no training'}, seed {seed}"
 
 
 def _with_curvature(results: Results, params: _Analyse, work: Work, io: StageIO) -> Results:
@@ -214,52 +218,6 @@ def _with_mechanisms(results: Results, params: _Analyse, work: Work, io: StageIO
         if any(task.id in trainings(chain) for chain in params.chains)
     }
     return add_mechanisms(results, drifts, train, np.random.default_rng((work.seed, 2)))
-
-
-def _outcomes(
-    task: _Task, cells: Mapping[CellKey, list[Prediction]], judge: JudgeInfo | None
-) -> TaskOutcomes:
-    """Outcomes of every model on the task's items, after a check that the items are the same."""
-    reference = next(iter(cells.values()))
-    expected = [_identity(p) for p in reference]
-    for (chain, seed), predictions in cells.items():
-        if (found := [_identity(p) for p in predictions]) != expected:
-            model = f"model after {' → '.join(chain) or 'no training'}, seed {seed}"
-            raise DataChanged(
-                f"{_difference(expected, found)} ({model})",
-                where=f"predictions of {task.id}",
-                hint="Evaluate all models of a task on the same examples.",
-            )
-    items = arrange([p.groups for p in reference], [p.cluster for p in reference])
-    info = TaskInfo.model_validate(
-        {
-            **task.model_dump(include={"id", "name", "kind", "chance"}),
-            "judge": judge,
-            "groups": items.groups,
-            "items": len(reference),
-            "clusters": items.clusters,
-        }
-    )
-    return TaskOutcomes(
-        info,
-        items,
-        {
-            key: np.array([np.nan if p.correct is None else float(p.correct) for p in predictions])
-            for key, predictions in cells.items()
-        },
-    )
-
-
-def _identity(prediction: Prediction) -> tuple[str, str, tuple[str, ...]]:
-    return prediction.id, prediction.cluster, tuple(sorted(prediction.groups))
-
-
-def _difference(expected: list[tuple[str, str, tuple[str, ...]]], found: Iterable[object]) -> str:
-    other = list(found)
-    if len(other) != len(expected):
-        return f"{len(other)} items instead of {len(expected)}"
-    at = next(i for i, (a, b) in enumerate(zip(expected, other, strict=True)) if a != b)
-    return f"item {at + 1} is not {expected[at][0]!r} with the same cluster and groups"
 
 
 def report(work: Work, io: StageIO) -> JsonObject:

@@ -19,7 +19,7 @@ def variance(design: Design, tasks: Mapping[str, TaskOutcomes]) -> Variance:
     tasks and answer the same items; a seed means the same data order in both.
     """
     if len(design.seeds) < 2:
-        return Variance(reason="one seed: the variation between seeds cannot be seen")
+        return Variance(reason="with one seed, the variation between seeds cannot be seen")
     pairs = [
         chain
         for chain in design.chains

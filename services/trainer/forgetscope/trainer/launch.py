@@ -41,6 +41,9 @@ class _RankIO:
     def input(self, role: str) -> Path:
         return self._inputs[role]
 
+    def input_file(self, role: str, path: str) -> Path:
+        return self._inputs[role] / path
+
     def progress(self, done: float, total: float, unit: str, **metrics: float) -> None:
         self._say(("progress", (done, total, unit, metrics)))
 

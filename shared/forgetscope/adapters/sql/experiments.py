@@ -19,10 +19,11 @@ from forgetscope.adapters.sql.tables import (
 from forgetscope.core import lifecycle
 from forgetscope.core.uploads import uploads_in
 from forgetscope.ports.records import Bell
+from forgetscope.schema.audit import AuditSpec
 from forgetscope.schema.errors import Conflict, IdempotencyConflict, NotFound, UnknownName
 from forgetscope.schema.experiment import ExperimentSpec
 from forgetscope.schema.plan import Plan, PlannedStage
-from forgetscope.schema.stage import ExperimentState
+from forgetscope.schema.stage import ExperimentState, RunKind
 
 __all__ = ["add", "cancel", "find", "forget", "retry"]
 
@@ -32,7 +33,7 @@ def add(
     now: float,
     experiment_id: str,
     *,
-    spec: ExperimentSpec,
+    spec: ExperimentSpec | AuditSpec,
     plan: Plan,
     idempotency_key: str | None,
     request_digest: str,
@@ -54,6 +55,7 @@ def add(
     connection.execute(
         insert(experiments).values(
             id=experiment_id,
+            kind="audit" if isinstance(spec, AuditSpec) else "experiment",
             name=spec.name,
             state="queued",
             spec=spec.model_dump(mode="json"),
@@ -159,20 +161,24 @@ def _want(
     return bells
 
 
-def find(connection: Connection, experiment_id: str) -> Row[Any]:
-    """The experiment's row. Raises NotFound."""
+def find(connection: Connection, experiment_id: str, kind: RunKind | None = None) -> Row[Any]:
+    """The row of the experiment, or audit. Raises NotFound, also for one of another kind."""
     row = connection.execute(select(experiments).where(experiments.c.id == experiment_id)).first()
-    if row is None:
-        raise NotFound(f"There is no experiment {experiment_id!r}.")
+    if row is None or kind not in {None, row.kind}:
+        raise NotFound(f"There is no {kind or 'experiment'} {experiment_id!r}.")
     return row
 
 
+def _named(row: Row[Any]) -> str:
+    return f"{row.kind.capitalize()} {row.id!r}"
+
+
 def cancel(connection: Connection, now: float, experiment_id: str) -> None:
-    state = find(connection, experiment_id).state
-    if state == "cancelling":
+    row = find(connection, experiment_id)
+    if row.state == "cancelling":
         return
-    if state in lifecycle.OVER:
-        raise Conflict(f"Experiment {experiment_id!r} is over: {state}.")
+    if row.state in lifecycle.OVER:
+        raise Conflict(f"{_named(row)} is over: {row.state}.")
     other, member = experiments.alias("other"), experiment_stages.alias("member")
     wanted = exists().where(
         member.c.stage_key == stages.c.key,
@@ -203,21 +209,21 @@ def retry(connection: Connection, now: float, experiment_id: str) -> tuple[Bell,
     row = find(connection, experiment_id)
     if row.state == "cancelling":
         raise Conflict(
-            f"Experiment {experiment_id!r} is being cancelled.",
+            f"{_named(row)} is being cancelled.",
             hint="Retry it when it is cancelled.",
         )
     if row.state == "succeeded" or (
         row.state in lifecycle.LIVE and not any(row.counts.get(s) for s in lifecycle.BAD)
     ):
-        raise Conflict(f"Experiment {experiment_id!r} has no stage to retry: {row.state}.")
+        raise Conflict(f"{_named(row)} has no stage to retry: {row.state}.")
     state: ExperimentState = row.state if row.state in lifecycle.LIVE else "queued"
     return _want(connection, now, experiment_id, Opening("experiment.retried", state))
 
 
 def forget(connection: Connection, experiment_id: str) -> None:
-    state = find(connection, experiment_id).state
-    if state not in lifecycle.OVER:
-        raise Conflict(f"Experiment {experiment_id!r} is {state}.", hint="Cancel it first.")
+    row = find(connection, experiment_id)
+    if row.state not in lifecycle.OVER:
+        raise Conflict(f"{_named(row)} is {row.state}.", hint="Cancel it first.")
     other = experiment_stages.alias("other")
     shared = exists().where(
         other.c.stage_key == stages.c.key, other.c.experiment_id != experiment_id

@@ -1,7 +1,7 @@
 """Reads. None of them locks, and none reads more rows than it answers."""
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Row, Select, func, select, tuple_
 
@@ -18,14 +18,16 @@ from forgetscope.adapters.sql.tables import (
     stages,
 )
 from forgetscope.core import lifecycle
-from forgetscope.ports.records import ExperimentRow, KindRate, StageRecord
+from forgetscope.ports.records import AuditRow, ExperimentRow, KindRate, StageRecord
 from forgetscope.schema.errors import NotFound
 from forgetscope.schema.plan import Queue, StageKind
-from forgetscope.schema.stage import ExperimentState, Manifest, StageState
+from forgetscope.schema.stage import ExperimentState, Manifest, RunKind, StageState
 from forgetscope.schema.views import AttemptView, EventView, Page, StageView
 
 __all__ = [
     "attempts_of",
+    "audit",
+    "audit_page",
     "events_after",
     "experiment",
     "experiment_page",
@@ -36,7 +38,10 @@ __all__ = [
     "stage",
     "stage_page",
     "stage_view",
+    "state",
 ]
+
+T = TypeVar("T")
 
 # The latest ones tell best how fast a model runs now.
 RATED_STAGES = 200
@@ -45,18 +50,39 @@ _LARGEST_ID = 2**63 - 1
 
 
 def experiment(connection: Connection, experiment_id: str) -> ExperimentRow:
-    return values.experiment_row(find(connection, experiment_id))
+    return values.experiment_row(find(connection, experiment_id, "experiment"))
 
 
-def experiment_page(
+def audit(connection: Connection, audit_id: str) -> AuditRow:
+    return values.audit_row(find(connection, audit_id, "audit"))
+
+
+def state(connection: Connection, experiment_id: str, kind: RunKind | None) -> ExperimentState:
+    found: ExperimentState = find(connection, experiment_id, kind).state
+    return found
+
+
+def experiment_page(connection: Connection, **asked: Any) -> Page[ExperimentRow]:
+    return _run_page(connection, "experiment", values.experiment_row, **asked)
+
+
+def audit_page(connection: Connection, **asked: Any) -> Page[AuditRow]:
+    return _run_page(connection, "audit", values.audit_row, **asked)
+
+
+def _run_page(
     connection: Connection,
+    kind: RunKind,
+    row_of: Callable[[Row[Any]], T],
+    *,
     state: ExperimentState | None,
     name: str | None,
     cursor: str | None,
     limit: int,
-) -> Page[ExperimentRow]:
+) -> Page[T]:
     table = experiments.c
-    query = select(experiments).order_by(table.created_at.desc(), table.id.desc())
+    query = select(experiments).where(table.kind == kind)
+    query = query.order_by(table.created_at.desc(), table.id.desc())
     if state is not None:
         query = query.where(table.state == state)
     if name is not None:
@@ -67,7 +93,7 @@ def experiment_page(
         )
     rows, more = _page(connection, query, limit)
     return Page(
-        items=tuple(values.experiment_row(row) for row in rows),
+        items=tuple(map(row_of, rows)),
         next_cursor=values.cursor_of(rows[-1].created_at, rows[-1].id) if more else None,
     )
 

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Engine, text
 from forgetscope.adapters.sql import blobs, endings, experiments, queries, work
 from forgetscope.adapters.sql.engine import lock_structure, now_of, read, touch
 from forgetscope.ports.records import (
+    AuditRow,
     Bell,
     Claim,
     Directive,
@@ -17,6 +18,7 @@ from forgetscope.ports.records import (
     StageRecord,
     Sweep,
 )
+from forgetscope.schema.audit import AuditSpec
 from forgetscope.schema.experiment import ExperimentSpec
 from forgetscope.schema.plan import Plan, Queue, StageKind
 from forgetscope.schema.stage import (
@@ -26,6 +28,7 @@ from forgetscope.schema.stage import (
     Failure,
     Manifest,
     Progress,
+    RunKind,
     StageState,
 )
 from forgetscope.schema.views import AttemptView, EventView, Page, StageView
@@ -66,7 +69,7 @@ class SqlRecords:
     def add_experiment(
         self,
         experiment_id: str,
-        spec: ExperimentSpec,
+        spec: ExperimentSpec | AuditSpec,
         plan: Plan,
         *,
         idempotency_key: str | None = None,
@@ -87,10 +90,25 @@ class SqlRecords:
     def experiment(self, experiment_id: str) -> ExperimentRow:
         return self._read(lambda c: queries.experiment(c, experiment_id))
 
+    def audit(self, audit_id: str) -> AuditRow:
+        return self._read(lambda c: queries.audit(c, audit_id))
+
+    def state(self, experiment_id: str, *, kind: RunKind | None = None) -> ExperimentState:
+        return self._read(lambda c: queries.state(c, experiment_id, kind))
+
     def experiments(
         self, *, state: ExperimentState | None, name: str | None, cursor: str | None, limit: int
     ) -> Page[ExperimentRow]:
-        return self._read(lambda c: queries.experiment_page(c, state, name, cursor, limit))
+        return self._read(
+            lambda c: queries.experiment_page(c, state=state, name=name, cursor=cursor, limit=limit)
+        )
+
+    def audits(
+        self, *, state: ExperimentState | None, name: str | None, cursor: str | None, limit: int
+    ) -> Page[AuditRow]:
+        return self._read(
+            lambda c: queries.audit_page(c, state=state, name=name, cursor=cursor, limit=limit)
+        )
 
     def cancel_experiment(self, experiment_id: str) -> None:
         self._change(lambda c, now: experiments.cancel(c, now, experiment_id))

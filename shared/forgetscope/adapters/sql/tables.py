@@ -75,6 +75,7 @@ experiments = Table(
     "experiments",
     metadata,
     Column("id", Words, primary_key=True),
+    Column("kind", Words, nullable=False, server_default="experiment"),
     Column("name", Words, nullable=False),
     Column("state", Words, nullable=False),
     Column("spec", _json, nullable=False),
@@ -88,8 +89,8 @@ experiments = Table(
     # Stages by state, kept exact by every transition, so that lists never count.
     Column("counts", _json, nullable=False),
     Column("event_seq", BigInteger, nullable=False),
-    Index(None, "created_at", "id"),
-    Index(None, "state", "created_at", "id"),
+    Index(None, "kind", "created_at", "id"),
+    Index(None, "kind", "state", "created_at", "id"),
 )
 
 stages = Table(

@@ -3,12 +3,13 @@
 import base64
 import json
 import math
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Row
 
 from forgetscope.ports.library import DatasetRow
-from forgetscope.ports.records import ExperimentRow, StageRecord
+from forgetscope.ports.records import AuditRow, ExperimentRow, RunRow, StageRecord
+from forgetscope.schema.audit import AuditSpec
 from forgetscope.schema.errors import InvalidInput
 from forgetscope.schema.experiment import ExperimentSpec
 from forgetscope.schema.plan import StageLabel
@@ -17,6 +18,7 @@ from forgetscope.schema.views import AttemptView, EventView, StageView
 
 __all__ = [
     "attempt_view",
+    "audit_row",
     "cursor_of",
     "dataset_cursor",
     "dataset_row",
@@ -28,13 +30,23 @@ __all__ = [
     "time_cursor",
 ]
 
+S = TypeVar("S", ExperimentSpec, AuditSpec)
+
 
 def experiment_row(row: Row[Any]) -> ExperimentRow:
-    return ExperimentRow(
+    return _run_row(row, ExperimentSpec.model_validate(row.spec))
+
+
+def audit_row(row: Row[Any]) -> AuditRow:
+    return _run_row(row, AuditSpec.model_validate(row.spec))
+
+
+def _run_row(row: Row[Any], spec: S) -> RunRow[S]:
+    return RunRow(
         id=row.id,
         name=row.name,
         state=row.state,
-        spec=ExperimentSpec.model_validate(row.spec),
+        spec=spec,
         engine=row.engine,
         engine_reason=row.engine_reason,
         notes=tuple(row.notes),

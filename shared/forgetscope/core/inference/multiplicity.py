@@ -42,6 +42,8 @@ class GroupStatistic(NamedTuple):
     """clusters that the group's items come from"""
     runs: RunVariance | None = None
     """variance between training runs; None with a single one"""
+    biased: bool = True
+    """it is a difference between the group and the task as a whole"""
 
 
 class SimultaneousGroup(NamedTuple):
@@ -106,7 +108,7 @@ def max_t(
     cluster, more than `MAX_LEFT_OUT` undefined replicates, replicates that are all equal.
 
     Args:
-        statistics: the groups, with numbers that are differences to the task as a whole.
+        statistics: the groups, or other numbers of one task.
         drawn: clusters that the bootstrap draws from, those of the task as a whole.
         confidence: that all intervals hold, e.g. 0.95.
         joint: False takes Bonferroni and Holm as with few clusters, and no correlation of groups.
@@ -131,7 +133,7 @@ def max_t(
     centred = np.nan_to_num(np.abs(replicates - point[:, None]) / error[:, None], nan=-np.inf)
     observed = np.array(
         [
-            z_of(abs(v), e, s.runs, clusters=s.clusters, drawn=drawn, biased=True)
+            z_of(abs(v), e, s.runs, clusters=s.clusters, drawn=drawn, biased=s.biased)
             for v, e, s in zip(point, error, family, strict=True)
         ]
     )
@@ -147,7 +149,7 @@ def max_t(
     single, down = _p_values(observed, centred, few=few)
     groups = {}
     for g, s in enumerate(family):
-        alone = expanded(critical, s.clusters, drawn, biased=True) * float(error[g])
+        alone = expanded(critical, s.clusters, drawn, biased=s.biased) * float(error[g])
         half = float(half_width(alone, critical, s.runs))
         value = float(point[g])
         interval = Measured(

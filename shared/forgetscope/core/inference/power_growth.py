@@ -12,7 +12,7 @@ import numpy as np
 from forgetscope.core.inference.power_model import Plan, Runs, claim_power, effect_of, error_of
 from forgetscope.core.inference.power_needs import Question, obstacle
 
-__all__ = ["Growth", "growth"]
+__all__ = ["Growth", "clusters_needed", "growth"]
 
 _LARGEST_FACTOR = 1000
 _SEEDS = (1, 2, 3, 5, 10, 20, 50, 100)
@@ -41,13 +41,14 @@ def growth(plan: Plan, question: Question, runs: Runs, tail: float) -> Growth | 
         return None
     found = []
     for seeds in sorted({runs.seeds, *(s for s in _SEEDS if s > runs.seeds)}):
-        clusters = _clusters(plan, question, runs._replace(seeds=seeds), tail)
+        clusters = clusters_needed(plan, question, runs._replace(seeds=seeds), tail)
         if clusters is not None:
             found.append(Growth(clusters, seeds))
     return min(found, key=lambda one: (one.clusters * one.seeds, one.seeds), default=None)
 
 
-def _clusters(plan: Plan, question: Question, runs: Runs, tail: float) -> int | None:
+def clusters_needed(plan: Plan, question: Question, runs: Runs, tail: float) -> int | None:
+    """As `growth`, with the seeds as they are: the clusters of the group."""
     present = len(plan.sample.cluster_sizes)
 
     def enough(clusters: int) -> bool:
