@@ -41,15 +41,15 @@ tuned so that the second task wipes out much of the first and there is something
 Nothing here is a result of the paper, supports one or speaks against one; for that the 7B specs
 stand beside the small ones in `examples/seed/`.
 
-**How to read it.** Accuracies are in percent, differences in percentage points, positive =
-forgot. Brackets hold {confidence} intervals of a paired bootstrap over items or their clusters. A
-verdict is about a margin of {margin} points; it is *pass*, *breach* or *underpowered*, and the
-last one means that no answer is possible at this size. Verdicts of groups are corrected for their
-number, those of rows are not: among many rows a few intervals leave out 0 by chance. † marks an
-accuracy whose interval holds the accuracy of guessing, or lies below it: such a task was not
-shown to be learned, so that there is nothing to forget, and a verdict or a price there says
-nothing. Noise floors are not measured here. Each experiment draws its own bootstrap: intervals of
-equal numbers differ a little.
+**How to read it.** Accuracies are in percent, differences in percentage points; F is forgetting,
+positive = forgot. Brackets hold {confidence} intervals of a paired bootstrap over items or their
+clusters. A verdict is about a margin of {margin} points; it is *pass*, *breach* or
+*underpowered*, and the last one means that no answer is possible at this size. Verdicts of groups
+are corrected for their number, those of rows are not: among many rows a few intervals leave out 0
+by chance. † marks an accuracy whose interval holds the accuracy of guessing, or lies below it:
+such a task was not shown to be learned, so that there is nothing to forget, and a verdict or a
+price there says nothing. Noise floors are not measured here. Each experiment draws its own
+bootstrap: intervals of equal numbers differ a little.
 """
 
 
@@ -122,7 +122,8 @@ def _forgetting(found: Results, plain: list[ChainForgetting]) -> Iterator[str]:
             )
         )
     told = ", ".join(f"{count} {word}" for word, count in words.items())
-    yield f"Of {len(rows)} rows: {told}; in {dull} the task was not shown to be learned (†).\n"
+    noun = "row" if len(rows) == 1 else "rows"
+    yield f"Of {len(rows)} {noun}: {told}; in {dull} the task was not shown to be learned (†).\n"
     yield from table(
         (
             "chain",
@@ -167,6 +168,11 @@ def _every_group(plain: list[ChainForgetting]) -> Iterator[str]:
         if not judged:
             continue
         yield f"Groups of {row.task} over {chain_text(row.chain)}, BF in simultaneous intervals:\n"
+        if all(g.after.value == judged[0].after.value for g in judged):
+            yield (
+                "Every group ends at the same accuracy: most likely the model gives one answer to "
+                "all, and what a group loses is just what it had learned.\n"
+            )
         ranked = sorted(judged, key=lambda g: -(g.biased.value or 0.0))
         yield from table(
             ("group", "items", "after its stage", "at the end", "F", "BF", "verdict"),

@@ -26,7 +26,7 @@ AUDIT = (
 def folder(tmp_path: Path, checkpoints: Checkpoints) -> Path:
     """A repository with a specification, a policy, and two models."""
     write_spec(tmp_path, None)
-    rule = {"task": "safety", "margin": 0.15, "group_margin": 0.15}
+    rule = {"task": "safety", "margin": 0.15, "group_margin": 0.1}
     (tmp_path / "policy.yaml").write_text(yaml.safe_dump({"name": "release", "tasks": [rule]}))
     for name in ("before", "after"):
         (tmp_path / name).symlink_to(getattr(checkpoints, name))

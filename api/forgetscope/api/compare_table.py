@@ -23,7 +23,7 @@ def render(comparison: Comparison) -> str:
     for row in comparison.rows:
         place = (" > ".join(row.chain), row.task, row.position)
         for group, number, compared, verdict in _numbers(row):
-            sides = () if verdict is None else (verdict.one, verdict.other)
+            judged = (verdict.one.verdict, verdict.other.verdict) if verdict else ("", "")
             ends = [
                 end
                 for side in (compared.one, compared.other)
@@ -33,7 +33,7 @@ def render(comparison: Comparison) -> str:
                 [
                     *(*place, _text(group), number, str(row.same_items).lower()),
                     *(*ends, compared.difference.value),
-                    *([side.verdict for side in sides] or [None, None]),
+                    *judged,
                 ]
             )
     return text.getvalue()

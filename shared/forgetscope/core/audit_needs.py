@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from forgetscope.core.inference.constant import half_width
 from forgetscope.core.inference.power_growth import clusters_needed
 from forgetscope.core.inference.power_model import Expected, Plan, Runs, Sample, effect_of
 from forgetscope.core.inference.power_needs import Question
-from forgetscope.core.inference.constant import half_width
 from forgetscope.schema.audit import PowerNeed
 
 __all__ = ["Observed", "need_of"]

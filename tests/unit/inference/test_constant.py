@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from forgetscope.core.inference.spread import expanded
 from forgetscope.core.inference.constant import half_width, largest_share
+from forgetscope.core.inference.spread import expanded
 
 
 @pytest.mark.parametrize(("items", "tail"), [(5, 0.025), (72, 0.025), (400, 0.001)])
