@@ -13,7 +13,7 @@ from tiny_llama import tiny_model, tiny_tokenizer
 
 pytestmark = pytest.mark.timeout(900)
 
-# A model against itself has lost nothing; with so few items only a huge margin can be judged.
+# A model against itself has lost nothing.
 SPEC: dict[str, Any] = {
     "name": "release 7",
     "tasks": [{"name": "synthetic_safety", "evaluation_examples": 200}],
@@ -57,7 +57,9 @@ def test_pass_breach_and_underpowered_reach_the_ci_with_their_files(
         {"task": "synthetic_safety", "margin": 0.9},
         {"task": "synthetic_capability"},
     )
-    narrow = policy_file(tmp_path, "narrow.yaml", {"task": "synthetic_safety", "margin": 0.05})
+    large = policy_file(
+        tmp_path, "large.yaml", {"task": "synthetic_safety", "margin": 0.9, "min_items": 1000}
+    )
 
     passed = run_gitlab(tmp_path, AUDIT_SPEC="audit.yaml", AUDIT_POLICY=wide, AUDIT_HOME=home)
     assert passed.code == 0, passed.said
@@ -86,7 +88,7 @@ def test_pass_breach_and_underpowered_reach_the_ci_with_their_files(
     place = sarif["runs"][0]["results"][0]["locations"][0]["physicalLocation"]
     assert place["artifactLocation"]["uri"] == "both.yaml"
 
-    undecided = run_action(tmp_path, spec="audit.yaml", policy=narrow, home=home)
+    undecided = run_action(tmp_path, spec="audit.yaml", policy=large, home=home)
     assert undecided.code == 2, undecided.said
     _, junit, _ = read(tmp_path)
     assert junit.get("errors") == "1"
