@@ -22,6 +22,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from forgetscope.core import forgetting as forms
+from forgetscope.core.draws import cluster_weights, seed_weights
 from forgetscope.core.groups import Items
 from forgetscope.schema.results import Measured
 
@@ -207,24 +208,6 @@ def _mean_over_seeds(per_run: Floats, weights: Floats) -> Floats:
     total = np.where(w > 0, w * per_run, 0.0).sum(axis=1)
     mean: Floats = total / weights.sum(axis=1)
     return mean
-
-
-def seed_weights(rng: np.random.Generator, seeds: int, replicates: int) -> Floats:
-    """[R, S]: how often each seed is drawn. A single seed cannot be resampled: weight 1."""
-    if seeds < 2:
-        return np.ones((replicates, seeds))
-    return cluster_weights(rng, seeds, replicates)
-
-
-def cluster_weights(rng: np.random.Generator, clusters: int, replicates: int) -> Floats:
-    """[R, C]: how often each of C clusters is drawn in C draws with replacement.
-
-    Multinomial with equal probabilities, drawn as C uniform picks and counted.
-    """
-    picks = rng.integers(0, clusters, size=(replicates, clusters))
-    picks += np.arange(replicates)[:, None] * clusters
-    counts = np.bincount(picks.reshape(-1), minlength=replicates * clusters)
-    return counts.reshape(replicates, clusters).astype(np.float64)
 
 
 def bootstrap(

@@ -6,6 +6,8 @@ import numpy as np
 
 from forgetscope.analysis.outcomes import Design, Floats, TaskOutcomes, plain_pair
 from forgetscope.analysis.rows import (
+    APART,
+    BIASED,
     UNPAIRED,
     Pick,
     Row,
@@ -40,7 +42,7 @@ def chain_forgetting(design: Design, task: TaskOutcomes, row: Row) -> ChainForge
     ) -> Measured:
         return measure(design, row, 0, pick, undefined, bounds=bounds)
 
-    forgetting = measured(_forgetting, UNPAIRED)
+    forgetting = measured(_forgetting, UNPAIRED, bounds=APART)
     return ChainForgetting(
         chain=row.chain,
         task=task.info.id,
@@ -54,6 +56,7 @@ def chain_forgetting(design: Design, task: TaskOutcomes, row: Row) -> ChainForge
         best_minus_last=measured(
             lambda f: f.best_minus_last,
             "no item was scored under both an earlier model and the last one",
+            bounds=APART,
         ),
         relative=measured(
             lambda f: f.relative,
@@ -117,9 +120,11 @@ def _group(
         too_small=too_small,
         before=measured(lambda f: f.before[k], bounds=(0, 1)),
         after=measured(lambda f: f.after[k], bounds=(0, 1)),
-        forgetting=measured(lambda f: f.forgetting[k]),
-        biased=measured(lambda f: f.biased[g], biased=True),
-        biased_macro=measured(lambda f: f.biased_macro[g], UNPAIRED if unpaired else few),
+        forgetting=measured(lambda f: f.forgetting[k], bounds=APART),
+        biased=measured(lambda f: f.biased[g], biased=True, bounds=BIASED),
+        biased_macro=measured(
+            lambda f: f.biased_macro[g], UNPAIRED if unpaired else few, bounds=BIASED
+        ),
         changed=changed,
         simultaneous=judged.simultaneous,
         p_adjusted=judged.p_adjusted,

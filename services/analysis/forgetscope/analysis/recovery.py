@@ -16,7 +16,7 @@ from forgetscope.analysis.recovery_numbers import (
     ratio,
     regained,
 )
-from forgetscope.analysis.rows import too_small
+from forgetscope.analysis.rows import APART, BIASED, too_small
 from forgetscope.core import forgetting as forms
 from forgetscope.schema.measured import Measured
 from forgetscope.schema.recovery import (
@@ -28,12 +28,6 @@ from forgetscope.schema.recovery import (
 )
 
 __all__ = ["recovery_rows"]
-
-_APART = (-1.0, 1.0)
-"""Two accuracies lie no farther apart."""
-
-_BIASED = (-2.0, 2.0)
-"""Nor two differences of accuracies."""
 
 
 def recovery_rows(
@@ -83,9 +77,9 @@ def _prices(
             clusters=pair.lost.data.clusters[0],
             plain=measure(right, pair, lambda both, _: both.before[0]),
             mitigated=measure(right, pair, lambda both, _: both.after[0]),
-            price=measure(alone._replace(bounds=_APART), pair, lambda both, _: both.forgetting[0]),
+            price=measure(alone._replace(bounds=APART), pair, lambda both, _: both.forgetting[0]),
             simultaneous=measure(
-                joint._replace(bounds=_APART), pair, lambda both, _: both.forgetting[0]
+                joint._replace(bounds=APART), pair, lambda both, _: both.forgetting[0]
             ),
         )
 
@@ -105,7 +99,7 @@ def _row(
     prices: tuple[Price, ...],
 ) -> RecoveryRow:
     level = Level(design, design.settings.confidence)
-    right, apart = level._replace(bounds=(0, 1)), level._replace(bounds=_APART)
+    right, apart = level._replace(bounds=(0, 1)), level._replace(bounds=APART)
     data = pair.lost.data
     groups, plain_biased = _groups(design, task, pair)
     judged = [group for group in groups if not group.too_small]
@@ -153,7 +147,7 @@ def _groups(
         joint = alone._replace(confidence=together)
         groups.append(_group(pair, name, alone, joint, too_small=small[g]))
         if not small[g]:
-            biased = joint._replace(biased=True, bounds=_BIASED)
+            biased = joint._replace(biased=True, bounds=BIASED)
             plain_biased.append(measure(biased, pair, _biased_before(g)))
     return tuple(groups), plain_biased
 
@@ -165,7 +159,7 @@ def _biased_before(g: int) -> Number:
 def _group(pair: Pair, name: str, alone: Level, joint: Level, *, too_small: bool) -> GroupRecovery:
     k, data = alone.k, pair.lost.data
     recovery = ratio(alone, pair)
-    one, all_ = alone._replace(bounds=_APART), joint._replace(bounds=_APART)
+    one, all_ = alone._replace(bounds=APART), joint._replace(bounds=APART)
 
     def simultaneous(measured: Measured) -> Measured:
         if not too_small or measured.value is None:
@@ -191,7 +185,7 @@ def _group(pair: Pair, name: str, alone: Level, joint: Level, *, too_small: bool
         remaining=measure(one, pair, lambda _, kept: kept.forgetting[k]),
         biased=simultaneous(
             measure(
-                joint._replace(biased=True, bounds=_BIASED),
+                joint._replace(biased=True, bounds=BIASED),
                 pair,
                 lambda _, kept: kept.biased[k - 1],
             )

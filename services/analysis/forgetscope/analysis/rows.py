@@ -14,6 +14,8 @@ from forgetscope.core.statistics import Comparison, Functionals
 from forgetscope.schema.results import Measured
 
 __all__ = [
+    "APART",
+    "BIASED",
     "UNPAIRED",
     "Pick",
     "Row",
@@ -28,6 +30,12 @@ __all__ = [
 
 Pick = Callable[[Functionals], Floats]
 """One number of all functionals; the last axis is the replicate."""
+
+APART = (-1.0, 1.0)
+"""Two accuracies lie no farther apart."""
+
+BIASED = (-2.0, 2.0)
+"""Nor two differences of accuracies."""
 
 UNPAIRED = "no item was scored under both models in at least one seed"
 

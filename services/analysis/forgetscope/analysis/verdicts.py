@@ -9,7 +9,7 @@ import numpy.typing as npt
 from scipy.stats import norm
 
 from forgetscope.analysis.outcomes import Design, Floats, TaskOutcomes
-from forgetscope.analysis.rows import UNPAIRED, Row, of_runs, too_small
+from forgetscope.analysis.rows import BIASED, UNPAIRED, Row, of_runs, too_small
 from forgetscope.core import statistics
 from forgetscope.core.inference.mcnemar import discordance, mcnemar
 from forgetscope.core.inference.multiplicity import GroupStatistic, max_t
@@ -90,7 +90,7 @@ def group_verdicts(design: Design, task: TaskOutcomes, row: Row) -> tuple[GroupV
     for g, (name, small) in enumerate(zip(names, too_small(design, row.data), strict=True)):
         if name in found.groups:
             group = found.groups[name]
-            simultaneous, p = group.interval, Measured(value=group.p_step_down)
+            simultaneous, p = _within(group.interval, BIASED), Measured(value=group.p_step_down)
         else:
             reason = _small(design, row, g) if small else found.left_out[name]
             p = Measured(reason=reason)
@@ -110,6 +110,13 @@ def group_verdicts(design: Design, task: TaskOutcomes, row: Row) -> tuple[GroupV
             )
         )
     return tuple(verdicts)
+
+
+def _within(found: Measured, bounds: tuple[float, float]) -> Measured:
+    if found.low is None or found.high is None:
+        return found
+    ends = {"low": max(found.low, bounds[0]), "high": min(found.high, bounds[1])}
+    return found.model_copy(update=ends)
 
 
 def _biased(g: int, functionals: Functionals) -> Floats:
