@@ -195,8 +195,8 @@ class AnalysisSpec(Value):
     3, 4).
 
     The margins of five points are our own choice. So is the interval: at 6 clusters, one of 95 %
-    covered the truth in 92 % of simulated studies when expanded, in 84 % as plain percentile
-    interval and in 83 % as BCa interval.
+    covered the truth in 95 % of simulated studies when expanded, in 84 % as plain percentile
+    interval and in 82 % as BCa interval (docs/validation.md).
     """
 
     bootstrap_replicates: int = Field(default=2000, ge=100, le=100_000)
