@@ -32,9 +32,10 @@ format: $(VENV)/.test ## format and fix what can be fixed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(VENV)/.test ## time the gateway's reads, and training against the transformers Trainer
+bench: $(VENV)/.test ## time reads and training, and curvature against PyHessian
 	$(BIN)/python benchmarks/lists.py
 	$(BIN)/python benchmarks/training.py
+	$(BIN)/python benchmarks/curvature.py
 
 validate: $(VENV)/.test ## simulate coverage, family-wise error and power; rewrites docs/validation.md
 	$(BIN)/python benchmarks/validate.py

@@ -20,7 +20,6 @@ __all__ = [
     "mean_loss",
     "micro_batches",
     "tuned_models",
-    "weighting_items",
 ]
 
 VOCABULARY = 64
@@ -91,10 +90,6 @@ def tuned_models() -> dict[str, tuple[PreTrainedModel, list[Item]]]:
     return models
 
 
-def weighting_items() -> list[Item]:
-    return _items("reversing", 24, 2, longest=12)
-
-
 def _llama(vocabulary: int, hidden: int, inner: int, layers: int) -> LlamaForCausalLM:
     torch.manual_seed(0)
     return LlamaForCausalLM(
@@ -119,14 +114,14 @@ _ANSWERS: dict[str, Callable[[list[int], int], list[int]]] = {
 }
 
 
-def _items(task: str, count: int, seed: int, longest: int = 6) -> list[Item]:
-    """Prompts of 12 tokens behind the task's name; answers of 1 to `longest` tokens, or verdicts
-    of one."""
+def _items(task: str, count: int, seed: int) -> list[Item]:
+    """Prompts of 12 tokens behind the task's name; answers of 1 to 6 tokens, or verdicts of
+    one."""
     draw = torch.Generator().manual_seed(seed)
     items = []
     for _ in range(count):
         words = torch.randint(FIRST, VOCABULARY, (12,), generator=draw).tolist()
-        length = int(torch.randint(1, longest + 1, (1,), generator=draw))
+        length = int(torch.randint(1, 7, (1,), generator=draw))
         prompt = [1, 3 + list(_ANSWERS).index(task), *words, 2]
         items.append(Item(prompt + _ANSWERS[task](words, length), len(prompt)))
     return items
