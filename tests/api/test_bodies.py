@@ -83,7 +83,6 @@ def test_a_body_at_the_limit_is_read(http: httpx.Client) -> None:
         ({"training": {"overrides": [{"values": {}}]}}, "/training/overrides/0"),
         ({"seeds": [0, -1]}, "/seeds/1"),
         ({"chains": [["safety"], ["safety"]]}, ""),
-        ({"chains": [["unheard"]]}, ""),
     ],
 )
 def test_each_fault_is_pointed_at(http: httpx.Client, change: dict[str, Any], pointer: str) -> None:
@@ -94,6 +93,7 @@ def test_each_fault_is_pointed_at(http: httpx.Client, change: dict[str, Any], po
 @pytest.mark.parametrize(
     ("change", "code", "pointer"),
     [
+        ({"chains": [["unheard"]]}, "invalid-spec", "/chains/0/0"),
         ({"tasks": ["arcc"], "chains": [["arcc"]]}, "unknown-name", "/tasks/0"),
         ({"training": {"method": "magic"}}, "unknown-name", None),
         ({"model": {"source": "builtin", "name": "huge"}}, "unknown-name", "/model"),

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field, JsonValue, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
 
 from forgetscope.schema.base import Slug, Text, Value
 from forgetscope.schema.curvature import CurvatureSpec
@@ -55,11 +55,32 @@ class BuiltinModel(Value):
     name: Slug = "tiny"
 
 
+def _as_the_hub_names(value: str) -> str:
+    """The hub's own rules, without which its library raises where nobody expects it."""
+    for part in value.split("/"):
+        if len(part) > MAX_HUB_NAME or part[-1] in "-." or "--" in part or ".." in part:
+            raise ValueError(
+                f"the hub has no such names: each part has at most {MAX_HUB_NAME} characters, does "
+                "not end with a hyphen or a dot, and has none of them twice in a row"
+            )
+    if value.endswith(".git") or not value.isascii():
+        raise ValueError("the hub has no names that end with .git, or are not ASCII")
+    return value
+
+
+MAX_HUB_NAME = 96
+HubId = Annotated[
+    Text,
+    Field(max_length=96, pattern=r"^\w[\w.-]*(/\w[\w.-]*)?$"),
+    AfterValidator(_as_the_hub_names),
+]
+
+
 class HubModel(Value):
     """A model of the Hugging Face hub at one commit; code in the repository is never run."""
 
     source: Literal["hub"]
-    id: Annotated[Text, Field(pattern=r"^\w[\w.-]*(/\w[\w.-]*)?$")]
+    id: HubId
     revision: Annotated[
         str, Field(pattern=r"^[0-9a-f]{40}$", description="full commit hash, so that it is pinned")
     ]
@@ -95,7 +116,7 @@ class HubJudge(Value):
     """A text classification model of the Hugging Face hub at one commit."""
 
     source: Literal["hub"]
-    id: Annotated[Text, Field(pattern=r"^\w[\w.-]*(/\w[\w.-]*)?$")]
+    id: HubId
     revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$", description="full commit hash")]
     safe_label: Annotated[
         Text, Field(min_length=1, description="the label, among those of its config, for safe")
