@@ -1,16 +1,16 @@
-"""Answers become values of the schema."""
+"""Specifications go out, and answers become values of the schema."""
 
 from collections.abc import Iterator, Mapping
 from typing import TypeVar
 
 import httpx
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from forgetscope.client._errors import BadAnswer
 from forgetscope.client._transport import Transport
 from forgetscope.schema.views import Page
 
-__all__ = ["pages", "parse"]
+__all__ = ["pages", "parse", "send_spec"]
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -24,6 +24,35 @@ def parse(response: httpx.Response, model: type[T]) -> T:
             f"the answer of {response.request.url} is not as this client knows it: is this a "
             f"ForgetScope server of this version? ({error.error_count()} fields differ)"
         ) from error
+
+
+def send_spec(
+    transport: Transport,
+    path: str,
+    spec: BaseModel | dict[str, object],
+    *,
+    idempotency_key: str | None = None,
+    dry_run: bool = False,
+    answer_seconds: float | None = None,
+) -> httpx.Response:
+    """POST a specification, which may be a dict with what its file holds."""
+    content = (
+        spec.model_dump_json()
+        if isinstance(spec, BaseModel)
+        else TypeAdapter(dict[str, object]).dump_json(spec).decode()
+    )
+    headers = {"Content-Type": "application/json"}
+    if idempotency_key is not None:
+        headers["Idempotency-Key"] = idempotency_key
+    return transport.send(
+        "POST",
+        path,
+        query={"dry_run": "true" if dry_run else None},
+        content=content,
+        headers=headers,
+        answer_seconds=answer_seconds,
+        repeatable=True,
+    )
 
 
 def pages(

@@ -4,10 +4,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from urllib.parse import quote
 
-import httpx
-from pydantic import TypeAdapter
-
-from forgetscope.client._answers import pages, parse
+from forgetscope.client._answers import pages, parse, send_spec
 from forgetscope.client._events import follow
 from forgetscope.client._transport import Transport
 from forgetscope.schema.audit import AuditResults, AuditSpec, AuditView
@@ -40,11 +37,13 @@ class Audits:
     ) -> str:
         """Submit and return the id. A fresh key makes repetitions after lost answers safe."""
         key = idempotency_key or str(uuid.uuid4())
-        return parse(self._post(spec, {"Idempotency-Key": key}, None), Submitted).id
+        answer = send_spec(self._transport, PATH, spec, idempotency_key=key)
+        return parse(answer, Submitted).id
 
     def plan(self, spec: AuditSpec | dict[str, object]) -> PlanView:
         """What submitting would do; nothing is recorded."""
-        return parse(self._post(spec, {}, "true"), PlanView)
+        answer = send_spec(self._transport, PATH, spec, dry_run=True)
+        return parse(answer, PlanView)
 
     def get(self, audit_id: str) -> AuditView:
         """One audit."""
@@ -119,23 +118,6 @@ class Audits:
     def _act(self, audit_id: str, verb: str) -> AuditView:
         response = self._transport.send("POST", _path(audit_id, verb), repeatable=False)
         return parse(response, AuditView)
-
-    def _post(
-        self, spec: AuditSpec | dict[str, object], headers: dict[str, str], dry_run: str | None
-    ) -> httpx.Response:
-        content = (
-            spec.model_dump_json()
-            if isinstance(spec, AuditSpec)
-            else TypeAdapter(dict[str, object]).dump_json(spec).decode()
-        )
-        return self._transport.send(
-            "POST",
-            PATH,
-            query={"dry_run": dry_run},
-            content=content,
-            headers={"Content-Type": "application/json", **headers},
-            repeatable=True,
-        )
 
 
 def _path(*parts: str) -> str:

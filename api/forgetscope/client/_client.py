@@ -11,9 +11,9 @@ from typing import Self, TypeVar
 from urllib.parse import quote
 
 import httpx
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel
 
-from forgetscope.client._answers import pages, parse
+from forgetscope.client._answers import pages, parse, send_spec
 from forgetscope.client._audits import Audits
 from forgetscope.client._compare import compare, compare_html
 from forgetscope.client._datasets import Datasets
@@ -98,24 +98,12 @@ class Client:
     ) -> str:
         """Submit and return the id. A fresh key makes repetitions after lost answers safe."""
         key = idempotency_key or str(uuid.uuid4())
-        response = self._transport.send(
-            "POST",
-            "/v1/experiments",
-            content=_json(spec),
-            headers={"Content-Type": "application/json", "Idempotency-Key": key},
-            repeatable=True,
-        )
+        response = send_spec(self._transport, "/v1/experiments", spec, idempotency_key=key)
         return parse(response, Submitted).id
 
     def plan(self, spec: ExperimentSpec | dict[str, object]) -> PlanView:
         """What submitting would do; nothing is recorded."""
-        response = self._transport.send(
-            "POST",
-            "/v1/plans",
-            content=_json(spec),
-            headers={"Content-Type": "application/json"},
-            repeatable=True,
-        )
+        response = send_spec(self._transport, "/v1/plans", spec)
         return parse(response, PlanView)
 
     def power(self, request: PowerRequest | dict[str, object]) -> PowerPlan:
@@ -266,9 +254,3 @@ class Client:
 
 def _path(*parts: str) -> str:
     return "/".join(["/v1/experiments", *(quote(part, safe="") for part in parts)])
-
-
-def _json(spec: ExperimentSpec | dict[str, object]) -> str:
-    if isinstance(spec, ExperimentSpec):
-        return spec.model_dump_json()
-    return TypeAdapter(dict[str, object]).dump_json(spec).decode()

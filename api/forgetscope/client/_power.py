@@ -1,8 +1,6 @@
 """The part of the client that asks the power planner."""
 
-from pydantic import TypeAdapter
-
-from forgetscope.client._answers import parse
+from forgetscope.client._answers import parse, send_spec
 from forgetscope.client._transport import Transport
 from forgetscope.schema.power import PowerPlan, PowerRequest
 
@@ -14,17 +12,5 @@ READ_SECONDS = 600.0
 
 def plan_power(transport: Transport, request: PowerRequest | dict[str, object]) -> PowerPlan:
     """See `Client.power`."""
-    content = (
-        request.model_dump_json()
-        if isinstance(request, PowerRequest)
-        else TypeAdapter(dict[str, object]).dump_json(request).decode()
-    )
-    response = transport.send(
-        "POST",
-        "/v1/plans/power",
-        content=content,
-        headers={"Content-Type": "application/json"},
-        answer_seconds=READ_SECONDS,
-        repeatable=True,
-    )
+    response = send_spec(transport, "/v1/plans/power", request, answer_seconds=READ_SECONDS)
     return parse(response, PowerPlan)

@@ -4,10 +4,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from urllib.parse import quote
 
-import httpx
-from pydantic import TypeAdapter
-
-from forgetscope.client._answers import pages, parse
+from forgetscope.client._answers import pages, parse, send_spec
 from forgetscope.client._events import follow
 from forgetscope.client._transport import Transport
 from forgetscope.schema.search import (
@@ -39,11 +36,15 @@ class Searches:
     ) -> str:
         """Submit and return the id. A fresh key makes repetitions after lost answers safe."""
         key = idempotency_key or str(uuid.uuid4())
-        return parse(self._post(spec, {"Idempotency-Key": key}, None), SearchSubmitted).id
+        answer = send_spec(
+            self._transport, PATH, spec, idempotency_key=key, answer_seconds=PLAN_SECONDS
+        )
+        return parse(answer, SearchSubmitted).id
 
     def plan(self, spec: SearchSpec | dict[str, object]) -> SearchPlan:
         """What submitting would do on the longest way; nothing is recorded."""
-        return parse(self._post(spec, {}, "true"), SearchPlan)
+        answer = send_spec(self._transport, PATH, spec, dry_run=True, answer_seconds=PLAN_SECONDS)
+        return parse(answer, SearchPlan)
 
     def get(self, search_id: str) -> SearchView:
         """One search."""
@@ -77,24 +78,6 @@ class Searches:
             if on_event is not None:
                 on_event(event)
         return self.get(search_id)
-
-    def _post(
-        self, spec: SearchSpec | dict[str, object], headers: dict[str, str], dry_run: str | None
-    ) -> httpx.Response:
-        content = (
-            spec.model_dump_json()
-            if isinstance(spec, SearchSpec)
-            else TypeAdapter(dict[str, object]).dump_json(spec).decode()
-        )
-        return self._transport.send(
-            "POST",
-            PATH,
-            query={"dry_run": dry_run},
-            content=content,
-            headers={"Content-Type": "application/json", **headers},
-            answer_seconds=PLAN_SECONDS,
-            repeatable=True,
-        )
 
 
 def _path(*parts: str) -> str:

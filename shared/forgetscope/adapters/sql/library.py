@@ -1,12 +1,10 @@
 """`SqlLibrary`: the library port, one transaction a method."""
 
-from collections.abc import Callable
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, Row, Select, delete, insert, select, tuple_
+from sqlalchemy import Connection, Row, Select, delete, insert, select, tuple_
 
 from forgetscope.adapters.sql import blobs, values
-from forgetscope.adapters.sql.engine import lock_structure, now_of, read, touch
 from forgetscope.adapters.sql.tables import blobs as blobs_table
 from forgetscope.adapters.sql.tables import (
     dataset_uses,
@@ -15,6 +13,7 @@ from forgetscope.adapters.sql.tables import (
     task_datasets,
     tasks,
 )
+from forgetscope.adapters.sql.transactions import Transactions
 from forgetscope.core.identity import digest_of
 from forgetscope.ports.library import DatasetRow, TaskRow
 from forgetscope.schema.base import JsonObject
@@ -27,27 +26,8 @@ __all__ = ["SqlLibrary"]
 T = TypeVar("T")
 
 
-class SqlLibrary:
-    """`forgetscope.ports.library.Library` on an engine of `connect`; documented there.
-
-    `clock` (seconds since 1970) replaces the database's own clock, for tests.
-    """
-
-    def __init__(self, engine: Engine, clock: Callable[[], float] | None = None) -> None:
-        self._engine = engine
-        self._clock = clock
-
-    def _read(self, action: Callable[[Connection], T]) -> T:
-        return read(self._engine, action)
-
-    def _change(self, action: Callable[[Connection, float], T]) -> T:
-        # What uses a data set, and what is garbage, changes one transaction at a time.
-        def locked(connection: Connection) -> T:
-            lock_structure(connection)
-            now = now_of(connection) if self._clock is None else self._clock()
-            return action(connection, now)
-
-        return touch(self._engine, locked)
+class SqlLibrary(Transactions):
+    """`forgetscope.ports.library.Library`; documented there."""
 
     # Data sets --------------------------------------------------------------------------------
 

@@ -1,12 +1,12 @@
 """`SqlRecords`: the records port, one transaction a method."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import text
 
 from forgetscope.adapters.sql import blobs, endings, experiments, queries, work
-from forgetscope.adapters.sql.engine import lock_structure, now_of, read, touch
+from forgetscope.adapters.sql.transactions import Transactions
 from forgetscope.ports.records import (
     AuditRow,
     Bell,
@@ -38,31 +38,8 @@ __all__ = ["SqlRecords"]
 T = TypeVar("T")
 
 
-class SqlRecords:
-    """`forgetscope.ports.records.Records` on an engine of `connect`; documented there.
-
-    `clock` (seconds since 1970) replaces the database's own clock, for tests.
-    """
-
-    def __init__(self, engine: Engine, clock: Callable[[], float] | None = None) -> None:
-        self._engine = engine
-        self._clock = clock
-
-    def _now(self, connection: Connection) -> float:
-        return now_of(connection) if self._clock is None else self._clock()
-
-    def _read(self, action: Callable[[Connection], T]) -> T:
-        return read(self._engine, action)
-
-    def _touch(self, action: Callable[[Connection, float], T]) -> T:
-        return touch(self._engine, lambda c: action(c, self._now(c)))
-
-    def _change(self, action: Callable[[Connection, float], T]) -> T:
-        def locked(connection: Connection) -> T:
-            lock_structure(connection)
-            return action(connection, self._now(connection))
-
-        return touch(self._engine, locked)
+class SqlRecords(Transactions):
+    """`forgetscope.ports.records.Records`; documented there."""
 
     # Experiments ------------------------------------------------------------------------------
 

@@ -1,15 +1,15 @@
 """`SqlSearches`: the searches port, one transaction a method."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
-from sqlalchemy import Connection, Engine, Row, insert, select, tuple_, update
+from sqlalchemy import Connection, Row, insert, select, tuple_, update
 
 from forgetscope.adapters.sql import experiments as experiment_moves
 from forgetscope.adapters.sql import values
-from forgetscope.adapters.sql.engine import lock_structure, now_of, read, touch
 from forgetscope.adapters.sql.tables import experiments, search_rounds, searches
+from forgetscope.adapters.sql.transactions import Transactions
 from forgetscope.core import lifecycle
 from forgetscope.core.facts import Facts
 from forgetscope.ports.searches import Begun, RoundRow, SearchRow
@@ -28,27 +28,8 @@ T = TypeVar("T")
 _FACTS = TypeAdapter(Facts)
 
 
-class SqlSearches:
-    """`forgetscope.ports.searches.Searches` on an engine of `connect`; documented there.
-
-    `clock` (seconds since 1970) replaces the database's own clock, for tests.
-    """
-
-    def __init__(self, engine: Engine, clock: Callable[[], float] | None = None) -> None:
-        self._engine = engine
-        self._clock = clock
-
-    def _read(self, action: Callable[[Connection], T]) -> T:
-        return read(self._engine, action)
-
-    def _change(self, action: Callable[[Connection, float], T]) -> T:
-        # A round is begun and cancelled together with its experiment.
-        def locked(connection: Connection) -> T:
-            lock_structure(connection)
-            now = now_of(connection) if self._clock is None else self._clock()
-            return action(connection, now)
-
-        return touch(self._engine, locked)
+class SqlSearches(Transactions):
+    """`forgetscope.ports.searches.Searches`; documented there."""
 
     def add_search(
         self,
