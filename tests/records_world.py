@@ -6,7 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from typing import Any, TypeVar
 
-from forgetscope.adapters.sql import SqlLibrary, SqlRecords, SqlSearches, connect
+from forgetscope.adapters.sql import (
+    SqlBaselines,
+    SqlLibrary,
+    SqlRecords,
+    SqlSearches,
+    SqlWebhooks,
+    connect,
+)
 from forgetscope.ports.records import Bell, Claim
 from forgetscope.schema.experiment import ExperimentSpec
 from forgetscope.schema.plan import Plan, PlannedStage, StageLabel
@@ -77,6 +84,8 @@ class World:
         self.records = SqlRecords(self.engine, self.clock)
         self.library = SqlLibrary(self.engine, self.clock)
         self.searches = SqlSearches(self.engine, self.clock)
+        self.baselines = SqlBaselines(self.engine, self.clock)
+        self.webhooks = SqlWebhooks(self.engine, self.clock)
 
     def submit(self, experiment_id: str, *stages: PlannedStage, name: str = "e") -> list[Bell]:
         self.clock.now += 1

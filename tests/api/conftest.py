@@ -71,6 +71,7 @@ def running_gateway(
         data_dir=home / "data",
         engines="transformers",
         hub_offline=True,  # tests reach this machine only
+        webhook_hosts="127.0.0.1",
         max_dataset_bytes=MAX_DATASET_BYTES,
         max_dataset_rows=MAX_DATASET_ROWS,
     )

@@ -101,7 +101,7 @@ def test_an_audit_goes_its_way_from_submission_to_its_results(
         assert client.audits.wait(audit).outcome == "pass"
         assert client.audits.results(audit) == results
         assert client.audits.report_html(audit) == "<!doctype html>"
-        assert [e.type for e in client.audits.events(audit)][-1] == "experiment.succeeded"
+        assert [e.type for e in client.audits.events(audit)][-1] == "audit.succeeded"
         kinds = [stage.kind for stage in client.audits.stages(audit)]
         assert kinds[-1] == "audit"
         files = list(client.audits.artifacts(audit))
@@ -178,6 +178,10 @@ def test_what_an_experiment_has_scored_is_not_scored_again(
         ),
         ({"candidate": {"source": "builtin", "name": "none"}}, "/candidate"),
         ({"reference": {"source": "local", "path": "/etc"}}, "/reference"),
+        (
+            {"candidate": {"source": "endpoint", "url": "http://169.254.169.254/v1", "model": "m"}},
+            "/candidate/url",
+        ),
         ({"tasks": ["synthetic_safety"]}, ""),
         (
             {"policy": {"name": "p", "tasks": [{"task": "safety", "margin": 5}]}},

@@ -1,10 +1,10 @@
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -115,6 +115,7 @@ def test_watching_tells_what_happens_until_the_end(cli: Cli, tmp_path: Path) -> 
     lines = said.splitlines()
     assert sum(" done " in line for line in lines) >= 10
     assert "[23/23] done" in said
+    assert re.search(r"left.*: \d+ of 23 stages done", said), "told before anything has happened"
     assert "Succeeded." in said and "forgetscope results" in said
 
 
@@ -157,9 +158,10 @@ def test_ctrl_c_stops_watching_and_not_the_experiment(cli: Cli) -> None:
         stderr=subprocess.PIPE,
         text=True,
     )
-    time.sleep(3)
+    assert process.stderr is not None
+    assert "stages done" in process.stderr.readline(), "it watches"
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=20)
+    _, said = process.communicate(timeout=120)
     assert process.returncode == 130
     assert "goes on" in said and f"forgetscope watch {experiment}" in said
     assert "queued" in cli("list", "--state", "queued")

@@ -55,6 +55,12 @@ def test_wrong_usage_of_an_audit_leaves_with_3(spec: Path, tmp_path: Path) -> No
     assert "neither YAML nor JSON" in run("audit", str(broken), status=3)
     assert "tasks.0.margin" in run("audit", str(spec), "--policy", str(wrong), status=3)
     assert "names no commit" in run("audit", str(spec), "--candidate", "hub:a/b", status=3)
+    nameless = ("--candidate", "endpoint:http://gpu:8000")
+    assert "which of the server's models" in run("audit", str(spec), *nameless, status=3)
+    both = ("--reference", "builtin:tiny", "--baseline", "production")
+    assert "both name the reference" in run("audit", str(spec), *both, status=3)
+    here = ("--embedded", *both[2:])
+    assert "a temporary platform has no" in run("audit", str(spec), *here, status=3)
     assert "--home goes with --embedded" in run("audit", str(spec), "--home", "x", status=3)
 
 

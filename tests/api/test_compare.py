@@ -166,15 +166,19 @@ def test_the_page_needs_nothing_else_and_runs_nothing(world: World) -> None:
     assert again.content == response.content
 
 
-def test_the_client_has_both_forms(world: World) -> None:
+def test_the_client_has_every_form(world: World) -> None:
     with Client(world.gateway.url) as client:
         assert client.compare(world.one, world.other).other.name == HOSTILE
         assert client.compare_html(world.one, world.other).startswith("<!doctype html>")
+        table = world.http.get(world.address(world.one, world.other, "/csv"))
+        assert client.compare_csv(world.one, world.other) == table.text
         with pytest.raises(NotFound):
             client.compare(world.one, world.queued)
 
 
-def test_the_command_prints_tables_or_json_or_saves_the_page(world: World, tmp_path: Path) -> None:
+def test_the_command_prints_tables_or_json_or_saves_page_and_table(
+    world: World, tmp_path: Path
+) -> None:
     def run(*arguments: str, status: int = 0) -> str:
         runner = CliRunner(env={"FORGETSCOPE_URL": world.gateway.url, "COLUMNS": "160"})
         result = runner.invoke(app, ["compare", world.one, *arguments])
@@ -195,5 +199,10 @@ def test_the_command_prints_tables_or_json_or_saves_the_page(world: World, tmp_p
     target = tmp_path / "new folder" / "c.html"
     assert run(world.other, "--html", str(target)).strip() == str(target)
     assert target.read_text("utf-8").startswith("<!doctype html>")
+    table = tmp_path / "c.csv"
+    said = run(world.other, "--csv", str(table), "--html", str(target)).split("\n")
+    assert said == [str(target), str(table), ""]
+    lines = list(csv.DictReader(table.read_text("utf-8").splitlines()))
+    assert "biased forgetting" in {line["number"] for line in lines}
     assert "cannot write" in run(world.other, "--html", "/dev/null/x", status=1)
     assert "queued" in run(world.queued, status=3)

@@ -239,6 +239,21 @@ def test_processes_that_come_by_at_once_do_nothing_twice(fresh_gateway: Gateway)
         assert len(list(client.list())) == len(view.rounds)
 
 
+def test_a_search_is_deleted_when_it_is_over(fresh_gateway: Gateway) -> None:
+    with Client(fresh_gateway.url) as client:
+        search_id = client.searches.submit(spec_with(20))
+        with pytest.raises(Conflict, match="is running"):
+            client.searches.delete(search_id)
+        experiment = client.searches.cancel(search_id).rounds[0].experiment
+        assert experiment is not None
+        runner = CliRunner(env={"FORGETSCOPE_URL": fresh_gateway.url})
+        result = runner.invoke(app, ["searches", "delete", search_id])
+        assert (result.exit_code, result.output) == (0, "Deleted.\n")
+        with pytest.raises(NotFound):
+            client.searches.delete(search_id)
+        assert client.get(experiment).state == "cancelled"
+
+
 def test_lists_are_paged_and_selected_by_state(fresh_gateway: Gateway) -> None:
     with Client(fresh_gateway.url) as client:
         ids = [client.searches.submit(spec_with(i)) for i in range(3)]

@@ -149,13 +149,13 @@ def test_a_preview_shows_examples_of_a_definition_a_name_and_parameters(
     named = http.get("/v1/tasks/seen/preview", params={"examples": 2})
     assert named.content == shown.content
     exact = http.get(
-        "/v1/tasks/seen/preview", params={"params": '{"score": "exact", "groups": []}'}
+        "/v1/tasks/seen/preview", params={"parameters": '{"score": "exact", "groups": []}'}
     )
     first = TaskPreview.model_validate_json(exact.content).splits[0].first[0]
     assert (first.score, first.options, first.groups) == ("exact", (), ())
     assert http.get("/v1/tasks/preview").headers["allow"] == "POST"
     for params in ("{", "[]", '{"socre": 1}'):
-        problem(http.get("/v1/tasks/seen/preview", params={"params": params}), 422)
+        problem(http.get("/v1/tasks/seen/preview", params={"parameters": params}), 422)
 
 
 def test_a_task_reads_an_upload_which_then_cannot_be_deleted(http: httpx.Client) -> None:

@@ -70,7 +70,7 @@ CASES: dict[str, tuple[dict[str, Any], str, str]] = {
     "a merge with nothing before it": (
         wrong([["safety", "half"]], steps={"half": {"kind": "merge"}}),
         "/chains/0/1",
-        "only 1 stages stand before it",
+        "only 1 stage stands before it",
     ),
     "a grid that is too large": (
         wrong(

@@ -34,7 +34,7 @@ def test_no_portion_turns_the_namespace_into_a_package() -> None:
 
 
 # Each writes the environment of something that reads nothing else: a child process, or vLLM.
-WRITERS = {"cli/embedded.py", "engines/vllm.py"}
+WRITERS = {"cli/embedded.py", "wiring/process_runner.py", "engines/vllm.py"}
 
 
 def test_the_environment_is_read_in_the_settings_only() -> None:

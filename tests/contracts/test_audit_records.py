@@ -63,7 +63,7 @@ def test_an_audit_shares_stages_with_an_experiment_and_ends_like_one(world: Worl
     assert world.records.state("au") == "running"
     world.finish(world.claim("audit", queue="analyse"))
     assert world.records.audit("au").state == "succeeded"
-    assert world.told("au")[-1] == "experiment.succeeded"
+    assert world.told("au")[-1] == "audit.succeeded"
     world.records.delete_experiment("au")
     assert audits(world) == []
     assert world.state("model") == "succeeded"

@@ -15,13 +15,16 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from forgetscope.adapters.endpoint import HttpEndpoints
 from forgetscope.adapters.models import ModelSources
+from forgetscope.adapters.models_endpoint import EndpointModels
 from forgetscope.adapters.models_files import FileModels
 from forgetscope.adapters.models_hub import HubModels
 from forgetscope.adapters.store_files import FileStore
 from forgetscope.adapters.store_s3 import S3Store, connect
 from forgetscope.core.builtin_models import BUILTIN_MODELS
 from forgetscope.core.model_shape import ModelShape
+from forgetscope.ports.endpoint import Patience
 from forgetscope.schema.errors import (
     AdapterMismatch,
     InvalidInput,
@@ -93,6 +96,7 @@ def models(root: Path, tmp_path: Path) -> ModelSources:
     return ModelSources(
         FileModels(FileStore(tmp_path / "store"), (root,)),
         HubModels(tmp_path / "hub", offline=True),
+        EndpointModels(HttpEndpoints((), {}, Patience(1, 1))),
     )
 
 

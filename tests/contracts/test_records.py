@@ -531,6 +531,7 @@ def test_events_go_on_after_the_last_one_seen(world: World) -> None:
     finish_all(world)
     events = world.records.events("x", after=0, limit=1000)
     assert [event.id for event in events] == list(range(1, len(events) + 1))
+    assert world.records.experiment("x").last_event == len(events)
     assert world.records.events("x", after=3, limit=2) == events[3:5]
     assert world.records.events("x", after=2**80, limit=2) == ()
 

@@ -159,6 +159,22 @@ def test_a_failure_ends_a_search_however_many_rounds_it_has(world: World) -> Non
         world.searches.end_search("other", after=None, ending=FAILURE)
 
 
+def test_a_search_that_is_over_is_deleted_and_its_experiments_stay(world: World) -> None:
+    add(world)
+    begin(world, 1, "e1")
+    with pytest.raises(Conflict, match="running"):
+        world.searches.delete_search("s")
+    world.searches.cancel_search("s")
+    world.searches.delete_search("s")
+    with pytest.raises(NotFound):
+        world.searches.search("s")
+    with pytest.raises(NotFound):
+        world.searches.delete_search("s")
+    assert world.experiment_state("e1") == "cancelled"
+    assert add(world) == ("s", True)
+    assert world.searches.search("s").rounds == ()
+
+
 def test_cancelling_ends_the_search_and_the_experiment_of_its_round(world: World) -> None:
     add(world)
     begin(world, 1, "e1")

@@ -64,3 +64,6 @@ def test_wrong_usage_and_an_absent_server_reach_the_ci_as_3_and_4(way: str, tmp_
     )
     assert ended.code == 4
     assert NOBODY in ended.said
+    ended = run(reference="builtin:tiny", baseline="production", server=NOBODY)
+    assert ended.code == 3
+    assert "--reference and --baseline" in ended.said

@@ -1,19 +1,22 @@
+import shutil
 from collections.abc import Iterator
 
 import pytest
 from e2e.processes import SPEC, Service, finish, free_port, ready, wait_for
+from playwright.sync_api import Browser, sync_playwright
 
 from forgetscope.client import Client
 
 
 class Embedded:
-    """`forgetscope up` in a folder of its own."""
+    """`forgetscope up` in a folder of its own. Audits may call a server at `endpoint`."""
 
     def __init__(self, folder: "pytest.TempPathFactory", **environment: str) -> None:
         self.home = folder.mktemp("embedded")
         self.models = self.home / "models"
         self.models.mkdir()
         port = free_port()
+        self.endpoint = f"http://127.0.0.1:{free_port()}"
         self.client = Client(f"http://127.0.0.1:{port}")
         self.service = Service(
             "up",
@@ -25,11 +28,13 @@ class Embedded:
                 "FORGETSCOPE_LEASE_SECONDS": "5",
                 "FORGETSCOPE_POLL_SECONDS": "0.5",
                 "FORGETSCOPE_ALLOWED_ROOTS": str(self.models),
+                "FORGETSCOPE_WEBHOOK_HOSTS": "127.0.0.1",
+                "FORGETSCOPE_ENDPOINTS": self.endpoint,
                 **environment,
             },
             log=self.home / "up.log",
         )
-        wait_for("the platform is ready", lambda: ready(self.client), seconds=60)
+        wait_for("the platform is ready", lambda: ready(self.client))
 
     def stop(self) -> None:
         self.client.close()
@@ -49,3 +54,24 @@ def undisturbed(embedded: Embedded) -> str:
     experiment_id = embedded.client.submit(SPEC)
     finish(embedded.client, experiment_id)
     return experiment_id
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    program = shutil.which("chromium")
+    if program is None:
+        pytest.fail("chromium is missing: run `make servers`", pytrace=False)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=program,
+            args=[
+                "--no-sandbox",
+                "--disable-gpu",
+                "--no-first-run",
+                "--disable-background-networking",
+                "--disable-component-update",
+                "--disable-sync",
+            ],
+        )
+        yield browser
+        browser.close()

@@ -1,6 +1,5 @@
 """What a person sees, in a real browser that reaches nothing but the gateway."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -8,34 +7,13 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 from e2e.conftest import Embedded
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 pytestmark = [
     pytest.mark.timeout(600),
     # Playwright's event loop outlives a test by design.
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
 ]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    program = shutil.which("chromium")
-    if program is None:
-        pytest.fail("chromium is missing: run `make servers`", pytrace=False)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=program,
-            args=[
-                "--no-sandbox",
-                "--disable-gpu",
-                "--no-first-run",
-                "--disable-background-networking",
-                "--disable-component-update",
-                "--disable-sync",
-            ],
-        )
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
@@ -134,7 +112,7 @@ def test_a_comparison_is_read_at_any_width(
 
 def test_the_documentation_of_the_api_needs_no_foreign_host(embedded: Embedded, page: Page) -> None:
     hosts, errors = watched(page)
-    page.goto(f"{embedded.client.base_url}/")
+    page.goto(f"{embedded.client.base_url}/docs")
     page.get_by_text("/v1/experiments", exact=True).first.wait_for()
     assert set(hosts) == {"127.0.0.1"}
     assert errors == []

@@ -9,6 +9,7 @@ import yaml
 from e2e.conftest import Embedded
 from e2e.processes import PROJECT, digests, finish, wait_for
 
+from forgetscope.client import Client
 from forgetscope.schema.base import JsonObject
 
 pytestmark = pytest.mark.timeout(600)
@@ -65,7 +66,13 @@ LONG: JsonObject = {
     "seeds": [77],
     "training": {"learning_rate": 3e-3, "epochs": 1},
     "evaluation": {"engine": "transformers"},
-    "curvature": {"examples": 16, "trace": True, "density": True, "displacement": False},
+    "curvature": {
+        "examples": 16,
+        "trace": True,
+        "density": True,
+        "displacement": False,
+        "dtype": "bfloat16",
+    },
     "analysis": {"bootstrap_replicates": 200},
 }
 
@@ -92,6 +99,7 @@ def test_a_cancelled_and_then_killed_curvature_goes_on_to_the_same_bytes(
     finish(client, whole)
     expected = spectrum(whole)
     assert expected
+    _for_screening_only(client, whole)
     client.delete(whole)
     disturbed = client.submit(LONG)
     wait_for_products(disturbed, 20)
@@ -104,6 +112,20 @@ def test_a_cancelled_and_then_killed_curvature_goes_on_to_the_same_bytes(
     (stage,) = [s for s in client.stages(disturbed) if s.kind == "curvature"]
     assert len(client.stage(disturbed, stage.key).attempts) == 3
     assert spectrum(disturbed) == expected
+
+
+def _for_screening_only(client: Client, experiment: str) -> None:
+    """bfloat16 is said wherever its numbers are."""
+    results = client.results(experiment)
+    (row,) = results.curvature
+    (spectrum,) = row.spectra
+    assert spectrum.dtype == "bfloat16"
+    assert spectrum.radius.value is not None and spectrum.trace.value is not None
+    assert spectrum.trace.iterations == 30
+    assert "Curvature in bfloat16 is for screening" in " ".join(results.notes)
+    page = client.report_html(experiment)
+    assert "bfloat16: screening only" in page
+    assert "Curvature in bfloat16 is for screening" in page
 
 
 def _child(embedded: Embedded, queue: str) -> int:

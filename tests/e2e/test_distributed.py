@@ -75,7 +75,7 @@ class Distributed:
             "evaluate": self._service("evaluate", "worker", "evaluate"),
             "analyse": self._service("analyse", "worker", "analyse"),
         }
-        wait_for("the gateway is ready", lambda: ready(self.client), seconds=60)
+        wait_for("the gateway is ready", lambda: ready(self.client))
 
     def _service(self, name: str, *command: str) -> Service:
         home = self.folder / name
@@ -90,64 +90,27 @@ class Distributed:
         self.proxy.__exit__(None, None, None)
 
 
-@pytest.fixture
-def distributed(
-    tmp_path: Path, postgres: Postgres, rabbitmq: RabbitMQ, s3: CephGateway
+@pytest.fixture(scope="module")
+def quiet(
+    tmp_path_factory: pytest.TempPathFactory,
+    postgres: Postgres,
+    rabbitmq: RabbitMQ,
+    s3: CephGateway,
 ) -> Iterator[Distributed]:
-    platform = Distributed(tmp_path, postgres, rabbitmq, s3)
+    """For the tests that disturb nothing; the last ones, so that no server dies under it."""
+    platform = Distributed(tmp_path_factory.mktemp("distributed"), postgres, rabbitmq, s3)
     yield platform
     platform.stop()
 
 
-def test_both_wirings_give_the_same_keys_and_the_same_bytes(
-    distributed: Distributed, embedded: Embedded, undisturbed: str
-) -> None:
-    experiment_id = distributed.client.submit(SPEC)
-    finish(distributed.client, experiment_id)
-    assert keys(distributed.client, experiment_id) == keys(embedded.client, undisturbed)
-    assert digests(distributed.client, experiment_id) == digests(embedded.client, undisturbed)
-    for service in distributed.services.values():
-        assert '"level": "error"' not in service.tail()
-
-
-def test_an_upload_under_a_registered_task_is_the_same_in_both_wirings(
-    distributed: Distributed, embedded: Embedded, tmp_path: Path
-) -> None:
-    """Through PostgreSQL, the S3 server and workers of their own; and what is used stays."""
-    rows = tmp_path / "numbers.jsonl"
-    rows.write_text(
-        "".join(
-            json.dumps({"n": f"number {i}", "sort": ["even", "odd"][i % 2], "decade": i // 10})
-            + "\n"
-            for i in range(160)
-        )
-    )
-    found = []
-    for platform in (distributed, embedded):
-        client = platform.client
-        upload = client.datasets.upload(rows, name="numbers")
-        assert upload.rows == 160
-        client.tasks.register(
-            {
-                "name": "parity",
-                "kind": "capability",
-                "source": {"digest": upload.digest},
-                "split": {"hold_out": 0.25},
-                "prompt": "Is {{ n }} even or odd?",
-                "options": ["even", "odd"],
-                "answer": {"column": "sort"},
-                "cluster": ["decade"],
-            }
-        )
-        task = {"name": "parity", "train_examples": 64, "evaluation_examples": 20}
-        experiment_id = client.submit(
-            SPEC | {"tasks": [task], "chains": [["parity"]], "seeds": [0]}
-        )
-        finish(client, experiment_id)
-        found.append((keys(client, experiment_id), digests(client, experiment_id)))
-        with pytest.raises(Conflict):
-            client.datasets.delete(upload.digest)
-    assert found[0] == found[1]
+@pytest.fixture
+def distributed(
+    tmp_path: Path, postgres: Postgres, rabbitmq: RabbitMQ, s3: CephGateway
+) -> Iterator[Distributed]:
+    """With an empty store: what is there already is not uploaded again."""
+    platform = Distributed(tmp_path, postgres, rabbitmq, s3)
+    yield platform
+    platform.stop()
 
 
 def test_killed_anywhere_the_experiment_ends_in_the_same_bytes(
@@ -161,18 +124,18 @@ def test_killed_anywhere_the_experiment_ends_in_the_same_bytes(
     wait_for("it trains", lambda: _progressed(client, experiment_id))
     orphans = services["train"].children()
     services["train"].kill()
-    wait_for("its stage process is gone", lambda: not any(alive(p) for p in orphans), seconds=20)
+    wait_for("its stage process is gone", lambda: not any(alive(p) for p in orphans))
     services["train"].restart()
 
-    wait_for("it trains again", lambda: _attempts(client, experiment_id) >= 2, seconds=60)
+    wait_for("it trains again", lambda: _attempts(client, experiment_id) >= 2)
     before = _attempts(client, experiment_id)
     wait_for("the stage process is up", lambda: bool(services["train"].children()))
     for pid in services["train"].children():
         os.kill(pid, signal.SIGKILL)
-    wait_for("it is tried again", lambda: _attempts(client, experiment_id) > before, seconds=60)
+    wait_for("it is tried again", lambda: _attempts(client, experiment_id) > before)
 
     distributed.proxy.slow.set()
-    wait_for("it uploads", distributed.proxy.uploading.is_set, seconds=120)
+    wait_for("it uploads", distributed.proxy.uploading.is_set)
     services["train"].kill()
     distributed.proxy.slow.clear()
     services["train"].restart()
@@ -208,9 +171,60 @@ def test_database_broker_and_store_may_die_while_it_runs(
         server.kill()
         time.sleep(2)
         server.start()
-        wait_for("the gateway is ready again", lambda: ready(client), seconds=60)
+        wait_for("the gateway is ready again", lambda: ready(client))
     finish(client, experiment_id, seconds=400)
     assert digests(client, experiment_id) == digests(embedded.client, undisturbed)
+
+
+def test_both_wirings_give_the_same_keys_and_the_same_bytes(
+    quiet: Distributed, embedded: Embedded, undisturbed: str
+) -> None:
+    experiment_id = quiet.client.submit(SPEC)
+    finish(quiet.client, experiment_id)
+    assert keys(quiet.client, experiment_id) == keys(embedded.client, undisturbed)
+    assert digests(quiet.client, experiment_id) == digests(embedded.client, undisturbed)
+    for service in quiet.services.values():
+        assert '"level": "error"' not in service.tail()
+
+
+def test_an_upload_under_a_registered_task_is_the_same_in_both_wirings(
+    quiet: Distributed, embedded: Embedded, tmp_path: Path
+) -> None:
+    """Through PostgreSQL, the S3 server and workers of their own; and what is used stays."""
+    rows = tmp_path / "numbers.jsonl"
+    rows.write_text(
+        "".join(
+            json.dumps({"n": f"number {i}", "sort": ["even", "odd"][i % 2], "decade": i // 10})
+            + "\n"
+            for i in range(160)
+        )
+    )
+    found = []
+    for platform in (quiet, embedded):
+        client = platform.client
+        upload = client.datasets.upload(rows, name="numbers")
+        assert upload.rows == 160
+        client.tasks.register(
+            {
+                "name": "parity",
+                "kind": "capability",
+                "source": {"digest": upload.digest},
+                "split": {"hold_out": 0.25},
+                "prompt": "Is {{ n }} even or odd?",
+                "options": ["even", "odd"],
+                "answer": {"column": "sort"},
+                "cluster": ["decade"],
+            }
+        )
+        task = {"name": "parity", "train_examples": 64, "evaluation_examples": 20}
+        experiment_id = client.submit(
+            SPEC | {"tasks": [task], "chains": [["parity"]], "seeds": [0]}
+        )
+        finish(client, experiment_id)
+        found.append((keys(client, experiment_id), digests(client, experiment_id)))
+        with pytest.raises(Conflict):
+            client.datasets.delete(upload.digest)
+    assert found[0] == found[1]
 
 
 def _progressed(client: Client, experiment_id: str) -> bool:

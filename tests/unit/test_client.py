@@ -180,7 +180,9 @@ def view(state: str) -> httpx.Response:
     spec = {"tasks": ["arc"], "chains": [["arc"]]}
     body = {"id": ID, "name": "n", "state": state, "created_at": 0, "stages": {}, "spec": spec}
     return httpx.Response(
-        200, json=body | {"engine": "e", "engine_reason": "r", "eta_basis": "b", "links": {}}
+        200,
+        json=body
+        | {"engine": "e", "engine_reason": "r", "eta_basis": "b", "last_event": 0, "links": {}},
     )
 
 
@@ -246,9 +248,12 @@ def test_a_specification_is_sent_as_it_was_given() -> None:
     assert seen[0].headers["content-type"] == "application/json"
 
 
-def test_the_public_names_are_these() -> None:
-    assert all(
-        issubclass(getattr(forgetscope.client, name), ClientError)
+def test_whatever_the_server_or_the_way_to_it_can_raise_is_a_client_error() -> None:
+    errors = {
+        value
         for name in forgetscope.client.__all__
-        if name != "Client"
-    )
+        if isinstance(value := getattr(forgetscope.client, name), type)
+        and issubclass(value, Exception)
+    }
+    assert len(errors) > 5
+    assert all(issubclass(error, ClientError) for error in errors)

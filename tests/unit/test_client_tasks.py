@@ -55,7 +55,7 @@ def test_parameters_of_a_preview_travel_as_json() -> None:
     client, seen = client_of(said(PREVIEW))
     with client:
         client.tasks.preview("arc", params={"subset": "easy"}, examples=0)
-    assert dict(seen[0].url.params) == {"examples": "0", "params": '{"subset": "easy"}'}
+    assert dict(seen[0].url.params) == {"examples": "0", "parameters": '{"subset": "easy"}'}
 
 
 @pytest.mark.parametrize("ask", ["get", "delete"])

@@ -91,7 +91,7 @@ def test_an_eigenvalue_that_waits_for_others_says_so() -> None:
 
 def test_a_trace_and_a_path_say_what_can_be_done() -> None:
     found = explained_spectrum(spectrum(number(), trace=number(1.0, 30)), MANY)
-    assert "30 products, whose number is fixed" in str(found.trace.why)
+    assert "30 products: raise curvature.trace_products" in str(found.trace.why)
     way = DisplacementResult(
         examples=8,
         tokens=8,

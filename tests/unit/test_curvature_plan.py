@@ -74,6 +74,23 @@ def test_asking_for_curvature_changes_no_training_and_no_score() -> None:
     assert set(of_kind(one, "curvature")).isdisjoint(of_kind(two, "curvature"))
 
 
+def test_the_products_of_a_trace_are_part_of_the_key_where_a_trace_is_asked_for() -> None:
+    def keys(**asked: Any) -> set[str]:
+        return set(of_kind(plan(asked), "curvature"))
+
+    assert keys() == keys(trace_products=60)
+    assert keys(trace=True) == keys(trace=True, trace_products=30)
+    assert keys(trace=True).isdisjoint(keys(trace=True, trace_products=60))
+    more, fewer = (CurvatureSpec(trace=True, trace_products=n) for n in (60, 30))
+    assert expected_products(more, 1000) == expected_products(fewer, 1000) + 30
+
+
+@pytest.mark.parametrize("products", [5, 3001])
+def test_a_trace_takes_enough_products_for_an_error_and_not_endlessly_many(products: int) -> None:
+    with pytest.raises(ValueError, match="trace_products"):
+        CurvatureSpec(trace_products=products)
+
+
 @pytest.mark.parametrize(
     ("fields", "asked", "kind", "names"),
     [

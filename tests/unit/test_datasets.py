@@ -9,7 +9,15 @@ import pytest
 
 from forgetscope.adapters.inbox_files import FileInbox, Limits
 from forgetscope.adapters.rows_uploads import UploadRows
-from forgetscope.adapters.sql import SqlLibrary, SqlRecords, SqlSearches, connect, migrate
+from forgetscope.adapters.sql import (
+    SqlBaselines,
+    SqlLibrary,
+    SqlRecords,
+    SqlSearches,
+    SqlWebhooks,
+    connect,
+    migrate,
+)
 from forgetscope.adapters.store_files import FileStore
 from forgetscope.app.datasets import complete_source, receive
 from forgetscope.app.platform import Fleet, Platform
@@ -40,6 +48,9 @@ def platform(tmp_path: Path) -> Iterator[Platform]:
         records=SqlRecords(engine),
         library=SqlLibrary(engine),
         searches=SqlSearches(engine),
+        baselines=SqlBaselines(engine),
+        webhooks=SqlWebhooks(engine),
+        sender=unused,
         store=FileStore(tmp_path),
         doorbell=unused,
         rows=unused,

@@ -8,7 +8,15 @@ from typing import Any
 import pytest
 
 from forgetscope.adapters.queue_poll import PollDoorbell
-from forgetscope.adapters.sql import SqlLibrary, SqlRecords, SqlSearches, connect, migrate
+from forgetscope.adapters.sql import (
+    SqlBaselines,
+    SqlLibrary,
+    SqlRecords,
+    SqlSearches,
+    SqlWebhooks,
+    connect,
+    migrate,
+)
 from forgetscope.adapters.store_files import FileStore
 from forgetscope.app.execute import execute
 from forgetscope.app.platform import Fleet, Platform
@@ -59,6 +67,9 @@ def platform(tmp_path: Path) -> Iterator[Platform]:
         records=SqlRecords(engine),
         library=SqlLibrary(engine),
         searches=SqlSearches(engine),
+        baselines=SqlBaselines(engine),
+        webhooks=SqlWebhooks(engine),
+        sender=unused,
         store=FileStore(tmp_path),
         doorbell=PollDoorbell(),
         rows=unused,

@@ -132,6 +132,54 @@ def test_differences_are_not_offered_in_bfloat16() -> None:
     assert row(found, kind="displacement", use="asked for").dtype == "float32"
 
 
+def test_a_sketch_of_the_trace_is_kept_where_it_is_larger_than_the_krylov_space() -> None:
+    asked = row(memory(curvature={"trace": True}), use="asked for", kind="curvature")
+    wide = {"trace": True, "trace_products": 300}
+    more = row(memory(curvature=wide), use="asked for", kind="curvature")
+    assert asked.krylov == pytest.approx(31 * 25.1, rel=0.01)
+    assert more.krylov == pytest.approx(2 * 100 * 25.1, rel=0.01)
+
+
+def test_what_mitigations_keep_is_stated_with_their_names() -> None:
+    def found(name: str) -> StageMemory:
+        training = EIGHT_ROWS | {"mitigation": name}
+        return row(memory(training=training), kind="train", mitigation=name)
+
+    plain = row(memory(training=EIGHT_ROWS), kind="train")
+    assert plain.copies == 0
+    for name, copies in (("l2_sp", 1), ("sam", 1)):
+        assert found(name).copies == pytest.approx(copies * 25.1, abs=0.05)
+        assert found(name).total == pytest.approx(plain.total + copies * 25.1, abs=0.1)
+    training = {"mitigation": "ewc", "method": "full"} | EIGHT_ROWS
+    steps = {"held": {"kind": "train", "training": training}}
+    rows = memory(steps=steps, chains=[["s1", "c1:held"]])
+    assert row(rows, kind="train", mitigation="ewc").copies == pytest.approx(2 * 25.1, abs=0.05)
+    fisher = row(rows, kind="fisher")
+    assert fisher.rows == 1
+    assert fisher.copies == fisher.gradients == pytest.approx(25.1, abs=0.05)
+
+
+def test_osf_states_its_subspaces_beside_the_weights() -> None:
+    found = row(memory(training=EIGHT_ROWS | {"method": "osf"}), kind="train")
+    assert (found.way, found.over) == ("osf", "OSF's free directions")
+    square, flat = 4096 * 4096, 4096 * 11008
+    free = 32 * (4 * 2048 * (2 * 4096 + 1) + 3 * 2048 * (4096 + 11008 + 1))
+    assert found.parameters == free
+    assert found.copies == pytest.approx((free + 32 * 3 * 2048 * 11008) * 4 / 2**30, abs=0.01)
+    assert free < 32 * (4 * square + 3 * flat)
+
+
+def test_merges_and_choices_of_examples_are_stated() -> None:
+    chosen = ("worst_group", "gradient_similarity")
+    steps: dict[str, Any] = {name: {"kind": "replay", "selection": name} for name in chosen}
+    steps["half"] = {"kind": "merge"}
+    rows = memory(steps=steps, chains=[["s1", "c1", name] for name in steps])
+    assert row(rows, kind="merge").total == pytest.approx(2 * 25.1 + 2.93, abs=0.05)
+    worst, near = (row(rows, kind="select", way=way) for way in chosen)
+    assert 25.1 < worst.total < near.gradients + near.weights < near.total
+    assert worst.rows == near.rows == 102, "1024 tokens in rows of 10"
+
+
 def test_the_longest_example_counts_up_to_the_limit() -> None:
     known = facts(model_shape=LLAMA)
     tasks = {

@@ -160,7 +160,7 @@ WRONG: dict[str, tuple[Any, dict[str, Any], str, str]] = {
         "needs a task",
     ),
     "a merge that stands first": ([["m"]], {"m": MERGE}, "/chains/0/0", "only 0 stages"),
-    "a merge without two ends": ([["s1", "m"]], {"m": MERGE}, "/chains/0/1", "only 1 stages"),
+    "a merge without two ends": ([["s1", "m"]], {"m": MERGE}, "/chains/0/1", "only 1 stage stands"),
     "a merge with what comes later": (
         [["s1", "c1", "m"]],
         {"m": MERGE | {"position": 3}},

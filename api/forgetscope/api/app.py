@@ -1,19 +1,21 @@
 """The application: routes, error handlers and layers put together."""
 
-from typing import Any, get_args
+from functools import partial
+from typing import get_args
 
 from fastapi import Depends, FastAPI
-from fastapi.openapi.utils import get_openapi
 from fastapi_offline import FastAPIOffline
-from pydantic.json_schema import models_json_schema
 
+from forgetscope.api.document import document_of, name_of, name_under
 from forgetscope.api.errors import HANDLERS
 from forgetscope.api.gateway import Gateway, only
 from forgetscope.api.middleware import BodyLimit, CatchAll, SecurityHeaders
 from forgetscope.api.routes import (
     audits,
+    baselines,
     catalogue,
     compare,
+    dashboard,
     datasets,
     experiments,
     files,
@@ -22,10 +24,10 @@ from forgetscope.api.routes import (
     service,
     stages,
     tasks,
+    webhooks,
 )
 from forgetscope.app.platform import Platform
 from forgetscope.schema.stage import RunKind
-from forgetscope.schema.views import Problem
 
 __all__ = ["bare_app", "create_app"]
 
@@ -61,45 +63,20 @@ def bare_app(version: str) -> FastAPI:
         redirect_slashes=False,
         exception_handlers=HANDLERS,
         strict_content_type=False,
+        generate_unique_id_function=name_of,
     )
     for part in (
-        *(experiments, audits, power, files, compare, searches),
-        *(tasks, datasets, catalogue, service),
+        *(experiments, audits, baselines, power, files, compare, searches),
+        *(tasks, datasets, catalogue, webhooks, service, dashboard),
     ):
         app.include_router(part.router)
     for kind in get_args(RunKind):
         for shared in (stages.router, files.shared):
             app.include_router(
-                shared, prefix=f"/v1/{kind}s/{{id}}", dependencies=[Depends(only(kind))]
+                shared,
+                prefix=f"/v1/{kind}s/{{id}}",
+                dependencies=[Depends(only(kind))],
+                generate_unique_id_function=partial(name_under, kind),
             )
-    app.openapi = lambda: _document(app)  # type: ignore[method-assign]
+    app.openapi = lambda: document_of(app)  # type: ignore[method-assign]
     return app
-
-
-def _document(app: FastAPI) -> dict[str, Any]:
-    """OpenAPI 3.1, with the problem's own schema, which no route names as its model."""
-    if app.openapi_schema is None:
-        document = get_openapi(
-            title=app.title,
-            version=app.version,
-            description=app.description,
-            license_info=app.license_info,
-            routes=app.routes,
-        )
-        _, problem = models_json_schema(
-            [(Problem, "serialization")], ref_template="#/components/schemas/{model}"
-        )
-        document["components"]["schemas"] |= problem["$defs"]
-        for operation in (o for path in document["paths"].values() for o in path.values()):
-            for parameter in operation.get("parameters", ()):
-                parameter["schema"] = _without_null(parameter["schema"])
-        app.openapi_schema = document
-    return app.openapi_schema
-
-
-def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
-    """A parameter can be left out, but there is no way to write null into a URL or a header."""
-    kinds = [kind for kind in schema.get("anyOf", ()) if kind != {"type": "null"}]
-    if len(kinds) != 1:
-        return schema
-    return {**kinds[0], **{key: value for key, value in schema.items() if key != "anyOf"}}

@@ -103,6 +103,18 @@ ROWS: tuple[Row, ...] = (
         "A path leads out of the folders that the server may read.",
     ),
     Row(
+        errors.EndpointNotAllowed,
+        422,
+        "The server behind an endpoint is not at or below an address that FORGETSCOPE_ENDPOINTS "
+        "names.",
+    ),
+    Row(
+        errors.TargetNotAllowed,
+        422,
+        "A webhook points to a host that the server's allow-list does not have, or to a private "
+        "address that is not on it. FORGETSCOPE_WEBHOOK_HOSTS is the list.",
+    ),
+    Row(
         errors.UnsafeWeights,
         422,
         "Pickled weights and code from model repositories can run anything, so they are refused. "

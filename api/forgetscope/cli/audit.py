@@ -12,9 +12,9 @@ import typer
 from rich.markup import escape
 from typer.core import TyperCommand
 
-from forgetscope.cli.audit_spec import audit_spec, model_roots
+from forgetscope.cli.audit_spec import audit_spec, is_baseline, model_roots
 from forgetscope.cli.audit_tables import audit_table
-from forgetscope.cli.embedded import server, wait_until_ready
+from forgetscope.cli.embedded import platform
 from forgetscope.cli.experiments import EXIT_INTERRUPTED
 from forgetscope.cli.files import write_text
 from forgetscope.cli.talk import DEFAULT_URL, complain, err, out, talk
@@ -40,6 +40,8 @@ Examples:
   forgetscope audit audit.yaml --embedded --junit audit.xml
 
   forgetscope audit --reference hub:org/base@COMMIT --candidate ./out --task toxigen --policy p.yaml
+
+  forgetscope audit audit.yaml --baseline production --candidate ./out
 
 Exit codes: 0 pass, 1 breach, 2 underpowered or inconclusive, 3 usage (specification, policy,
 unknown names), 4 platform (server unreachable, a stage failed), 130 interrupted.
@@ -74,12 +76,21 @@ def audit(  # noqa: PLR0917 - each is an option
         str | None,
         typer.Option(
             metavar="MODEL",
-            help="builtin:NAME, hub:ID@COMMIT, s3://…, or a folder.",
+            help="builtin:NAME, hub:ID@COMMIT, s3://…, endpoint:URL#NAME, or a folder.",
+            show_default=False,
+        ),
+    ] = None,
+    baseline: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Instead of a reference model: see `forgetscope baseline`.",
             show_default=False,
         ),
     ] = None,
     candidate: Annotated[
-        str | None, typer.Option(metavar="MODEL", help="In the same way.", show_default=False)
+        str | None,
+        typer.Option(metavar="MODEL", help="As for the reference.", show_default=False),
     ] = None,
     task: Annotated[
         list[str] | None,
@@ -117,10 +128,18 @@ def audit(  # noqa: PLR0917 - each is an option
 ) -> None:
     with _codes():
         spec = audit_spec(
-            file, reference=reference, candidate=candidate, tasks=task or [], policy=policy
+            file,
+            reference=reference,
+            baseline=baseline,
+            candidate=candidate,
+            tasks=task or [],
+            policy=policy,
         )
         if home is not None and not embedded:
             complain("--home goes with --embedded")
+            raise typer.Exit(USAGE)
+        if embedded and home is None and is_baseline(spec["reference"]):
+            complain("a temporary platform has no baselines", hint="Name its folder with --home.")
             raise typer.Exit(USAGE)
         with ExitStack() as stack:
             if embedded:
@@ -166,9 +185,7 @@ def _embedded(home: Path | None, roots: tuple[Path, ...]) -> Iterator[Client]:
                 tempfile.TemporaryDirectory(prefix="forgetscope-audit-", ignore_cleanup_errors=True)
             )
         )
-        client = stack.enter_context(talk(stack.enter_context(server(folder, roots))))
-        wait_until_ready(client, folder)
-        yield client
+        yield stack.enter_context(platform(folder, roots))
 
 
 @contextmanager

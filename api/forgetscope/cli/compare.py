@@ -25,8 +25,13 @@ _WORDS = {(): "", ("one",): "the first", ("other",): "the second"}
 def compare(
     experiment_id: ExperimentArg,
     other: Annotated[str, typer.Argument(metavar="OTHER", help="Id of the other experiment.")],
+    *,
     html: Annotated[
         Path | None, typer.Option("--html", help="Save it as a page there, and print no tables.")
+    ] = None,
+    table: Annotated[
+        Path | None,
+        typer.Option("--csv", help="Save it as a CSV table there, and print no tables."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
     url: Url = DEFAULT_URL,
@@ -38,14 +43,18 @@ def compare(
     with talk(url) as client:
         if html is not None:
             write_text(html, client.compare_html(experiment_id, other))
-            out.print(f"{html.resolve()}", markup=False, soft_wrap=True)
+        if table is not None:
+            write_text(table, client.compare_csv(experiment_id, other))
+        if saved := [path for path in (html, table) if path is not None]:
+            for path in saved:
+                out.print(f"{path.resolve()}", markup=False, soft_wrap=True)
             return
         found = client.compare(experiment_id, other)
     if as_json:
         print(found.model_dump_json(indent=1))  # noqa: T201 - exact, for scripts
         return
-    for table in _tables(found):
-        out.print(table, "")
+    for each in _tables(found):
+        out.print(each, "")
     for which, left in (("first", found.only_one), ("second", found.only_other)):
         if said := _leftover(left):
             out.print(f"Only in the {which}: {said}", markup=False, soft_wrap=True)

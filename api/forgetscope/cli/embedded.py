@@ -12,10 +12,10 @@ from pathlib import Path
 
 import typer
 
-from forgetscope.cli.talk import EXIT_FAILED, complain
+from forgetscope.cli.talk import EXIT_FAILED, complain, talk
 from forgetscope.client import Client, ClientError
 
-__all__ = ["server", "wait_until_ready"]
+__all__ = ["platform", "server", "wait_until_ready"]
 
 READY_WITHIN_SECONDS = 60.0
 STOP_WITHIN_SECONDS = 20.0
@@ -54,6 +54,14 @@ def server(home: Path, roots: Sequence[Path] = ()) -> Iterator[str]:
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+
+
+@contextmanager
+def platform(home: Path, roots: Sequence[Path] = ()) -> Iterator[Client]:
+    """A client of a platform in `home` that runs as long as it is used; see `server`."""
+    with server(home, roots) as url, talk(url) as client:
+        wait_until_ready(client, home)
+        yield client
 
 
 def wait_until_ready(client: Client, home: Path) -> None:

@@ -7,6 +7,7 @@ import typer
 
 from forgetscope.cli import experiments, services
 from forgetscope.cli.audit import AuditCommand, audit
+from forgetscope.cli.baseline import baseline
 from forgetscope.cli.certificate import certificate
 from forgetscope.cli.compare import compare
 from forgetscope.cli.datasets import datasets
@@ -16,6 +17,7 @@ from forgetscope.cli.policy import policy
 from forgetscope.cli.power import power
 from forgetscope.cli.search import search, searches
 from forgetscope.cli.tasks import tasks
+from forgetscope.cli.webhook import webhook
 
 __all__ = ["app"]
 
@@ -72,8 +74,10 @@ app.command("power", rich_help_panel="Experiments")(power)
 app.command("search", rich_help_panel="Experiments")(search)
 app.add_typer(searches, name="searches", rich_help_panel="Experiments")
 app.command("audit", cls=AuditCommand, rich_help_panel="Audits")(audit)
+app.add_typer(baseline, name="baseline", rich_help_panel="Audits")
 app.add_typer(policy, name="policy", rich_help_panel="Audits")
 app.add_typer(certificate, name="certificate", rich_help_panel="Audits")
+app.add_typer(webhook, name="webhook", rich_help_panel="Audits")
 services.register(app)
 app.add_typer(tasks, name="tasks", rich_help_panel="Experiments")
 app.add_typer(datasets, name="datasets", rich_help_panel="Experiments")

@@ -113,6 +113,14 @@ def cancel(search_id: SearchArg, url: Url = DEFAULT_URL) -> None:
         out.print(f"The search is {client.searches.cancel(search_id).state}.")
 
 
+@searches.command("delete")
+def delete(search_id: SearchArg, url: Url = DEFAULT_URL) -> None:
+    """Delete a search that is over; the experiments of its rounds stay."""
+    with talk(url) as client:
+        client.searches.delete(search_id)
+        out.print("Deleted.")
+
+
 def watched(client: Client, search_id: str) -> SearchView:
     """Follow to the end, with the stages of each round; Ctrl-C leaves it running and says so."""
     most = client.searches.get(search_id).looks

@@ -42,7 +42,8 @@ def _radii(rows: tuple[CurvatureRow, ...]) -> Table:
                 _iterated(s.radius),
                 _iterated(s.largest[0]),
                 f"{s.loss:.3g}",
-                s.radius.verdict or "",
+                (s.radius.verdict or "")
+                + ("\nbfloat16: screening only" if s.dtype == "bfloat16" else ""),
             )
     return table
 

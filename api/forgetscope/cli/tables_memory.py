@@ -8,7 +8,10 @@ from forgetscope.schema.plan import PlanView, StageMemory
 
 __all__ = ["memory_table"]
 
-_PARTS = ("weights", "gradients", "optimiser", "tangents", "activations", "krylov", "total")
+_PARTS = (
+    *("weights", "gradients", "optimiser", "copies", "tangents", "activations", "krylov"),
+    "total",
+)
 
 
 def memory_table(plan: PlanView) -> Table:
@@ -29,12 +32,13 @@ def memory_table(plan: PlanView) -> Table:
 
 
 def _name(row: StageMemory) -> str:
+    over = f"{row.over} ({row.parameters:,}), {row.dtype}"
+    if row.kind == "merge":
+        return f"merge, {over}, on the host"
     use = "" if row.use == "asked for" else f" ({row.use})"
     way = row.way.replace("_", " ")
-    return (
-        f"{row.kind}, {way}, {row.over} ({row.parameters:,}), {row.dtype}, "
-        f"{row.rows} × {row.sequence} tokens{use}"
-    )
+    way += f" with {row.mitigation}" if row.mitigation else ""
+    return f"{row.kind}, {way}, {over}, {row.rows} × {row.sequence} tokens{use}"
 
 
 def _size(gib: float) -> str:

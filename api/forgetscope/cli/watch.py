@@ -127,6 +127,10 @@ def _plain(
     console: Console,
     now: Callable[[], float],
 ) -> None:
+    # At once: what is over before the first report of progress shows it, too.
+    countdown.ask()
+    left = _left(countdown.left()) if board.done < board.total else "nothing left to do"
+    console.print(f"{left}: {board.done} of {board.total} stages done", soft_wrap=True)
     next_progress = now() + PLAIN_PROGRESS_EVERY_SECONDS
     for event in events:
         line = board.apply(event)

@@ -11,10 +11,12 @@ from forgetscope.client._errors import (
     ServerFailed,
     Unreachable,
 )
+from forgetscope.client._verify import BadSignature, verify_webhook
 
 __all__ = [
     "Answered",
     "BadAnswer",
+    "BadSignature",
     "Client",
     "ClientError",
     "Conflict",
@@ -22,4 +24,5 @@ __all__ = [
     "NotFound",
     "ServerFailed",
     "Unreachable",
+    "verify_webhook",
 ]

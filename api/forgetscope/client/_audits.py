@@ -37,12 +37,12 @@ class Audits:
     ) -> str:
         """Submit and return the id. A fresh key makes repetitions after lost answers safe."""
         key = idempotency_key or str(uuid.uuid4())
-        answer = send_spec(self._transport, PATH, spec, idempotency_key=key)
+        answer = send_spec(self._transport, PATH, _sent(spec), idempotency_key=key)
         return parse(answer, Submitted).id
 
     def plan(self, spec: AuditSpec | dict[str, object]) -> PlanView:
         """What submitting would do; nothing is recorded."""
-        answer = send_spec(self._transport, PATH, spec, dry_run=True)
+        answer = send_spec(self._transport, PATH, _sent(spec), dry_run=True)
         return parse(answer, PlanView)
 
     def get(self, audit_id: str) -> AuditView:
@@ -118,6 +118,13 @@ class Audits:
     def _act(self, audit_id: str, verb: str) -> AuditView:
         response = self._transport.send("POST", _path(audit_id, verb), repeatable=False)
         return parse(response, AuditView)
+
+
+def _sent(spec: AuditSpec | dict[str, object]) -> AuditSpec | dict[str, object]:
+    """Settings that nobody has set are left out: those of a baseline are its own."""
+    if isinstance(spec, AuditSpec) and "evaluation" not in spec.model_fields_set:
+        return spec.model_dump(mode="json", exclude={"evaluation"})
+    return spec
 
 
 def _path(*parts: str) -> str:

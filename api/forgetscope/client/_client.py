@@ -15,7 +15,8 @@ from pydantic import BaseModel
 
 from forgetscope.client._answers import pages, parse, send_spec
 from forgetscope.client._audits import Audits
-from forgetscope.client._compare import compare, compare_html
+from forgetscope.client._baselines import Baselines
+from forgetscope.client._compare import compare, compare_csv, compare_html
 from forgetscope.client._datasets import Datasets
 from forgetscope.client._errors import BadAnswer, raise_for_problem
 from forgetscope.client._events import follow
@@ -23,6 +24,7 @@ from forgetscope.client._power import plan_power
 from forgetscope.client._search import Searches
 from forgetscope.client._tasks import Tasks
 from forgetscope.client._transport import Transport
+from forgetscope.client._webhooks import Webhooks
 from forgetscope.schema.compare import Comparison
 from forgetscope.schema.experiment import ExperimentSpec
 from forgetscope.schema.plan import PlanView, StageKind
@@ -54,8 +56,8 @@ class Client:
     `timeout` is seconds per request. What can be repeated without harm is tried `retries` times
     more, with growing pauses. `transport` is httpx's seam for tests, proxies and certificates.
     Every method raises the errors of `forgetscope.client` and no others. `audits` has those on
-    audits, `datasets` those on uploaded data sets, `tasks` those on tasks, `searches` those on
-    searches.
+    audits, `baselines` those on baselines, `datasets` those on uploaded data sets, `tasks` those on
+    tasks, `searches` those on searches, `webhooks` those on webhooks.
     """
 
     def __init__(
@@ -72,9 +74,11 @@ class Client:
             self.base_url, timeout=timeout, transport=transport, retries=retries, sleep=sleep
         )
         self.audits = Audits(self._transport)
+        self.baselines = Baselines(self._transport)
         self.datasets = Datasets(self._transport)
         self.searches = Searches(self._transport)
         self.tasks = Tasks(self._transport)
+        self.webhooks = Webhooks(self._transport)
 
     def __enter__(self) -> Self:
         return self
@@ -194,6 +198,10 @@ class Client:
     def compare_html(self, experiment_id: str, other: str) -> str:
         """The comparison as one HTML page."""
         return compare_html(self._transport, experiment_id, other)
+
+    def compare_csv(self, experiment_id: str, other: str) -> str:
+        """The comparison as a CSV table, a line for each number; fractions, not percent."""
+        return compare_csv(self._transport, experiment_id, other)
 
     def artifacts(self, experiment_id: str) -> Iterator[ArtifactView]:
         """Files of the finished stages."""

@@ -6,7 +6,7 @@ from forgetscope.client._answers import parse
 from forgetscope.client._transport import Transport
 from forgetscope.schema.compare import Comparison
 
-__all__ = ["compare", "compare_html"]
+__all__ = ["compare", "compare_csv", "compare_html"]
 
 
 def compare(transport: Transport, one: str, other: str) -> Comparison:
@@ -19,6 +19,12 @@ def compare_html(transport: Transport, one: str, other: str) -> str:
     headers = {"Accept": "text/html"}
     path = f"{_path(one, other)}/report"
     return transport.send("GET", path, headers=headers, repeatable=True).text
+
+
+def compare_csv(transport: Transport, one: str, other: str) -> str:
+    """See `Client.compare_csv`."""
+    headers = {"Accept": "text/csv"}
+    return transport.send("GET", f"{_path(one, other)}/csv", headers=headers, repeatable=True).text
 
 
 def _path(one: str, other: str) -> str:

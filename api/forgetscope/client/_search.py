@@ -59,6 +59,10 @@ class Searches:
         response = self._transport.send("POST", _path(search_id, "cancel"), repeatable=False)
         return parse(response, SearchView)
 
+    def delete(self, search_id: str) -> None:
+        """Delete a search that is over; the experiments of its rounds stay."""
+        self._transport.send("DELETE", _path(search_id), repeatable=False)
+
     def events(self, search_id: str, *, after: int = 0) -> Iterator[SearchEventView]:
         """Events as they happen, each once, until the search is over; lost connections are opened
         again."""

@@ -49,7 +49,7 @@ class Tasks:
         response = self._transport.send(
             "GET",
             f"{_path(name)}/preview",
-            query={"examples": examples, "params": json.dumps(dict(params or {}))},
+            query={"examples": examples, "parameters": json.dumps(dict(params or {}))},
             answer_seconds=READ_SECONDS,
             repeatable=True,
         )

@@ -92,10 +92,11 @@ def _end(
         case Failed(failure):
             return _fail(platform, claim, runner, failure)
         case Died(reason):
+            memory = "Out of memory is the usual cause; " if "SIGKILL" in reason else ""
             failure = Failure(
                 code=WorkerDied.code,
                 detail=f"the process that ran the stage ended: {reason}",
-                hint="Out of memory is the usual cause; see the log tail.",
+                hint=f"{memory}see the log tail.".capitalize(),
             )
             return _fail(platform, claim, runner, failure)
 

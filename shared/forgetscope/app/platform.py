@@ -3,6 +3,7 @@
 from typing import Literal, NamedTuple
 
 from forgetscope.app.prepare import FactsMemory
+from forgetscope.ports.baselines import Baselines
 from forgetscope.ports.inbox import Inbox
 from forgetscope.ports.library import Library
 from forgetscope.ports.models import Models
@@ -11,6 +12,7 @@ from forgetscope.ports.records import Records
 from forgetscope.ports.rows import Rows
 from forgetscope.ports.searches import Searches
 from forgetscope.ports.store import Store
+from forgetscope.ports.webhooks import Sender, Webhooks
 
 __all__ = ["Fleet", "Platform"]
 
@@ -32,6 +34,9 @@ class Platform(NamedTuple):
     records: Records
     library: Library
     searches: Searches
+    baselines: Baselines
+    webhooks: Webhooks
+    sender: Sender
     store: Store
     doorbell: Doorbell
     rows: Rows

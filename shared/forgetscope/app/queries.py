@@ -71,6 +71,7 @@ def run_view(platform: Platform, row: ExperimentRow | AuditRow, links: dict[str,
         eta_seconds=eta.seconds,
         eta_basis=eta.basis,
         failures={s.key: s.failure for s in failed.items if s.failure is not None},
+        last_event=row.last_event,
         links=links,
     )
 

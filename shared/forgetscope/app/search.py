@@ -40,6 +40,7 @@ from forgetscope.tasks.custom import CUSTOM
 __all__ = [
     "advance_searches",
     "cancel_search",
+    "delete_search",
     "looks_of",
     "pointing_into_experiment",
     "rehearse",
@@ -113,6 +114,11 @@ def submit_search(
 def cancel_search(platform: Platform, search_id: str) -> None:
     """End it, and the experiment of its round. Raises NotFound, Conflict."""
     platform.searches.cancel_search(search_id)
+
+
+def delete_search(platform: Platform, search_id: str) -> None:
+    """Forget a search that is over; its experiments stay. Raises NotFound, Conflict."""
+    platform.searches.delete_search(search_id)
 
 
 def advance_searches(platform: Platform) -> None:

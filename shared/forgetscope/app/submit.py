@@ -83,6 +83,7 @@ def world(
         max_stages=platform.fleet.max_stages,
         judge_fingerprint=judge,
         model_shape=model.shape,
+        endpoint=model.endpoint,
     )
 
 

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 
-from forgetscope.core.engines import EngineName
+from forgetscope.core.engines import ENDPOINT, ScoredBy
 from forgetscope.core.facts import Facts
 from forgetscope.core.identity import stage_key
+from forgetscope.schema.audit import AuditedRef
 from forgetscope.schema.base import JsonObject
+from forgetscope.schema.endpoint import EndpointInfo
 from forgetscope.schema.example import Split
-from forgetscope.schema.experiment import ModelRef, ScoredTask, ScoringSpec
+from forgetscope.schema.experiment import ScoredTask, ScoringSpec
 from forgetscope.schema.plan import PlannedStage, Queue, StageKind, StageLabel
 
 __all__ = ["QUEUES", "Collector"]
@@ -35,7 +37,7 @@ class Collector:
     """Collects stages by key, so that equal ones fall together: those of one plan, and those of
     experiments and audits that score the same model on the same items."""
 
-    def __init__(self, facts: Facts, engine: EngineName, scoring: ScoringSpec) -> None:
+    def __init__(self, facts: Facts, engine: ScoredBy, scoring: ScoringSpec) -> None:
         self.facts = facts
         self.engine = engine
         self.scoring = scoring
@@ -62,12 +64,20 @@ class Collector:
             )
         return key
 
-    def prepared(self, model: ModelRef, fingerprint: str, title: str) -> str:
-        """A model as one verified folder."""
+    def prepared(
+        self,
+        model: AuditedRef,
+        fingerprint: str,
+        title: str,
+        endpoint: EndpointInfo | None = None,
+    ) -> str:
+        """A model as one verified folder; of one behind an `endpoint`, what is known of it."""
         params: JsonObject = {
             "model": model.model_dump(mode="json"),
             "fingerprint": fingerprint,
         }
+        if endpoint is not None:
+            params["endpoint"] = endpoint.model_dump(mode="json")
         return self.add("prepare_model", params, {}, StageLabel(title=title), 0)
 
     def examples(self, use: ScoredTask, split: Split, n: int | None) -> str:
@@ -122,10 +132,11 @@ class Collector:
             inputs["checkpoint"] = model
         if self.facts.tasks[label.task].judged:
             inputs["judge"] = self.judge()
-        params: JsonObject = {
-            "engine": self.engine,
-            "dtype": self.scoring.dtype,
-            "attention": "sdpa",
-            "max_length": self.scoring.max_length,
-        }
+        params: JsonObject = {"engine": self.engine}
+        if self.engine != ENDPOINT:  # whose server has settings of its own
+            params |= {
+                "dtype": self.scoring.dtype,
+                "attention": "sdpa",
+                "max_length": self.scoring.max_length,
+            }
         return self.add(kind, params | extra, inputs, label, tokens)

@@ -39,8 +39,11 @@ def explained_spectrum(spectrum: SpectrumResult, parameters: int) -> SpectrumRes
             "radius": _eigenvalue(spectrum.radius, spectrum, parameters),
             "largest": tuple(_eigenvalue(e, spectrum, parameters) for e in spectrum.largest),
             "lowest": _eigenvalue(spectrum.lowest, spectrum, parameters),
-            "trace": _trace(spectrum.trace),
-            "density": density and density.model_copy(update={"trace": _trace(density.trace)}),
+            "trace": _trace(spectrum.trace, "raise curvature.trace_products"),
+            "density": density
+            and density.model_copy(
+                update={"trace": _trace(density.trace, "ask for curvature.trace")}
+            ),
         }
     )
 
@@ -133,11 +136,11 @@ def _eigenvalue(found: Iterated, spectrum: SpectrumResult, parameters: int) -> I
     )
 
 
-def _trace(found: Iterated) -> Iterated:
+def _trace(found: Iterated, remedy: str) -> Iterated:
     return _with(
         found,
         f"the standard error is above {100 * (found.tolerance or 0):g} % of the trace after "
-        f"{found.iterations} products, whose number is fixed: read the trace with its error",
+        f"{found.iterations} products: {remedy}, or read the trace with its error",
     )
 
 

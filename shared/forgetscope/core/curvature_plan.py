@@ -18,6 +18,7 @@ __all__ = [
     "curvature_stages",
     "expected_products",
     "forgetting_places",
+    "kept_vectors",
     "lanczos_steps",
 ]
 
@@ -28,7 +29,7 @@ Chain = tuple[str, ...]
 PASSES_PER_PRODUCT = {"all": 9.0, "factors": 4.2}
 PASSES_PER_GRADIENT = {"all": 3.0, "factors": 2.0}
 CHECK_PRODUCTS, CHECK_GRADIENTS = 3, 6
-TRACE_PRODUCTS, DENSITY_PRODUCTS = 30, 60
+DENSITY_PRODUCTS = 60
 # λ_min lies close to others, often near zero: 67 products were needed on a small Llama.
 LOWEST_PRODUCTS = 70
 
@@ -75,12 +76,14 @@ def curvature_stages(
             training = _training(spec, steps, prefix, len(prefix))
             subset = _subset(asked, [training])
             products = asked.subsets * expected_products(asked, parameters)
+            unused = {"parameters", "displacement", "path_nodes"}
+            unused |= set() if asked.trace else {"trace_products"}
             yield CurvatureStage(
                 "curvature",
                 prefix,
                 len(prefix),
                 seed,
-                asked.model_dump(mode="json", exclude={"parameters", "displacement", "path_nodes"})
+                asked.model_dump(mode="json", exclude=unused)
                 | {"subset": subset, "max_length": training["max_length"]},
                 _label("curvature", prefix, str(task_of(prefix[-1])), seed),
                 asked.examples * _passes(subset, products, CHECK_GRADIENTS * asked.subsets),
@@ -124,8 +127,15 @@ def expected_products(asked: CurvatureSpec, parameters: int | None) -> int:
     if asked.lowest:
         steps = min(max(steps, LOWEST_PRODUCTS), parameters or LOWEST_PRODUCTS)
     residuals = asked.top + 1 + asked.lowest
-    extra = TRACE_PRODUCTS * asked.trace + DENSITY_PRODUCTS * asked.density
+    extra = asked.trace_products * asked.trace + DENSITY_PRODUCTS * asked.density
     return CHECK_PRODUCTS + min(steps, asked.max_iterations) + residuals + extra
+
+
+def kept_vectors(asked: CurvatureSpec, parameters: int | None) -> int:
+    """Vectors that are kept at once: those of the Krylov space, or later those of the trace's
+    sketch, a third of its products, with an orthonormal basis of them."""
+    steps = min(lanczos_steps(parameters), asked.max_iterations)
+    return max(steps, 2 * (asked.trace_products // 3) * asked.trace)
 
 
 def _measured(chains: Sequence[Chain]) -> list[Chain]:

@@ -4,9 +4,20 @@ from typing import Literal
 
 from forgetscope.schema.errors import InvalidSpec, UnknownName
 
-__all__ = ["CPU_HEAD_SIZES", "LARGE_PARAMETERS", "EngineName", "choose_engine"]
+__all__ = [
+    "CPU_HEAD_SIZES",
+    "ENDPOINT",
+    "LARGE_PARAMETERS",
+    "EngineName",
+    "ScoredBy",
+    "choose_engine",
+]
 
 EngineName = Literal["transformers", "vllm"]
+ScoredBy = EngineName | Literal["endpoint"]
+"""What scores the models of an audit: an engine of this platform, or the servers behind."""
+
+ENDPOINT: Literal["endpoint"] = "endpoint"
 
 # On a CPU vLLM takes about 15 seconds to start and then does the same forward passes 1.2 to 1.9
 # times as fast. Below this size a usual evaluation is over before that has paid off.

@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 
 from forgetscope.core.model_shape import ModelShape
 from forgetscope.schema.base import JsonObject
+from forgetscope.schema.endpoint import EndpointInfo
 from forgetscope.schema.example import Split
 
 __all__ = ["Facts", "TaskFacts"]
@@ -48,3 +49,4 @@ class Facts(NamedTuple):
     max_stages: int
     judge_fingerprint: str | None = None
     model_shape: ModelShape | None = None
+    endpoint: EndpointInfo | None = None

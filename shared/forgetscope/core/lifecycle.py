@@ -5,8 +5,9 @@ follows from how many of its stages are in which state, and from what its owner 
 """
 
 from collections.abc import Mapping
+from typing import Literal, get_args
 
-from forgetscope.schema.stage import ExperimentState, StageState
+from forgetscope.schema.stage import ExperimentState, RunKind, StageState
 from forgetscope.schema.views import EventType
 
 __all__ = [
@@ -15,9 +16,11 @@ __all__ = [
     "OPEN",
     "OVER",
     "TRANSITIONS",
+    "RunVerb",
     "after_failure",
     "event_of",
     "experiment_state",
+    "run_event",
     "without_worker",
 ]
 
@@ -57,6 +60,19 @@ def event_of(before: StageState, after: StageState) -> EventType | None:
         return TRANSITIONS[before, after]
     except KeyError:
         raise ValueError(f"a stage cannot go from {before} to {after}") from None
+
+
+RunVerb = Literal[
+    "submitted", "running", "succeeded", "failed", "cancelling", "cancelled", "retried"
+]
+"""What happens to an experiment or audit itself."""
+
+_EVENTS: Mapping[str, EventType] = {name: name for name in get_args(EventType)}
+
+
+def run_event(kind: RunKind, verb: RunVerb) -> EventType:
+    """The event that tells of it."""
+    return _EVENTS[f"{kind}.{verb}"]
 
 
 def after_failure(

@@ -1,10 +1,9 @@
-"""Memory of a Hessian-vector product and of a training step, estimated before either starts. Pure.
+"""Memory of a Hessian-vector product, estimated before it starts. Pure.
 
-Counts of copies and coefficients are fitted to what torch allocated. Products: small Llamas on the
-CPU (within a quarter), and Llama-2-7B with fake tensors (one sequence of 256 and 1024 tokens,
-float32 and bfloat16, LoRA and full; within 15 %). Training: small Llamas on the CPU (within a
-quarter). Nothing was measured on a GPU, whose allocator and context come on top: leave a fifth of
-the device free.
+Counts of copies and coefficients are fitted to what torch allocated: on small Llamas on the CPU
+(within a quarter), and for Llama-2-7B with fake tensors (one sequence of 256 and 1024 tokens,
+float32 and bfloat16, LoRA and full; within 15 %). Nothing was measured on a GPU, whose allocator
+and context come on top: leave a fifth of the device free.
 """
 
 from typing import Literal, NamedTuple
@@ -16,10 +15,8 @@ __all__ = [
     "PRODUCT_SHARE",
     "Memory",
     "Method",
-    "TrainingMemory",
     "estimate_memory",
     "estimate_stage",
-    "estimate_training",
 ]
 
 Method = Literal["exact", "layered", "differences"]
@@ -37,20 +34,6 @@ _LINEAR_PASSING = 1.5  # that layer's linear share, where no other layer is kept
 _LOGITS = 40  # bytes per answer token and word: float32 logits and their derivatives
 _FIRST_LINEAR, _FIRST_ATTENTION = 0.4, 5  # the same for a gradient alone: share, and bytes
 _CHECK_VECTORS = 2  # held by the check beside those of its product
-
-# Training: bytes kept per token and layer in units of (hidden, intermediate) width, by dtype of the
-# arithmetic and by whether the weights themselves are trained; in the layer that is being
-# differentiated, so many more; per query, key and head where attention is eager.
-_KEPT = {
-    ("float32", True): (35, 18),
-    ("float32", False): (28, 18),
-    ("bfloat16", True): (34, 8),
-    ("bfloat16", False): (25, 10),
-}
-_STEP_PASSING = {"float32": (8, 6), "bfloat16": (4, 4)}
-_STEP_ATTENTION = {"float32": 4, "bfloat16": 6}
-_STEP_LOGITS = 16
-_FLOAT32 = 4
 
 
 class Memory(NamedTuple):
@@ -152,55 +135,3 @@ def estimate_stage(
     vector = selected * max(_BYTES[dtype], 4)
     check = check._replace(tangents=check.tangents + _CHECK_VECTORS * vector)
     return max(run, check, key=lambda found: found.total)._replace(kept=kept_vectors * vector)
-
-
-class TrainingMemory(NamedTuple):
-    """Bytes of a training step. `weights` holds the bfloat16 copies that autocast makes, too."""
-
-    weights: int
-    gradients: int
-    optimiser: int
-    activations: int
-    total: int
-
-
-def estimate_training(
-    shape: ModelShape,
-    *,
-    trained: int,
-    dtype: str,
-    rows: int,
-    sequence: int,
-    answer_tokens: int,
-    eager: bool = False,
-    checkpointing: bool = False,
-) -> TrainingMemory:
-    """Bytes for a step that trains `trained` parameters, with micro-batches of `rows` × `sequence`
-    tokens, of which `answer_tokens` are answers.
-
-    Weights, gradients and the two moments of AdamW are float32, whatever the arithmetic. The update
-    of all weights at once, as torch makes it on a GPU, needs one more copy of the trained ones, but
-    not together with the activations: the total holds the larger of both. With checkpointing a
-    layer keeps its input alone.
-    """
-    whole = trained >= shape.parameters
-    hidden, inner = _KEPT[dtype, whole]
-    more_hidden, more_inner = _STEP_PASSING[dtype]
-    tokens = rows * sequence
-    maps = _STEP_ATTENTION[dtype] * tokens * sequence * shape.heads if eager else 0
-    kept = tokens * (hidden * shape.hidden + inner * shape.intermediate) + maps
-    passing = tokens * (more_hidden * shape.hidden + more_inner * shape.intermediate) + maps
-    logits = answer_tokens * shape.vocabulary * _STEP_LOGITS
-    copies = 2 * shape.parameters if dtype == "bfloat16" else 0
-    if checkpointing:
-        between = shape.layers * tokens * shape.hidden * _FLOAT32
-        activations = between + max(kept + passing, copies, logits)
-        copies = 0
-    else:
-        activations = shape.layers * kept + passing + logits
-    weights = (shape.parameters + (0 if whole else trained)) * _FLOAT32 + copies
-    # Of one weight, the gradient of a micro-batch stands beside that of the step.
-    largest = shape.vocabulary * shape.hidden if whole else 0
-    gradients, optimiser = (trained + largest) * _FLOAT32, 2 * trained * _FLOAT32
-    total = weights + gradients + optimiser + max(activations, trained * _FLOAT32)
-    return TrainingMemory(weights, gradients, optimiser, activations, total)

@@ -90,25 +90,27 @@ class GradientSimilarityParams(Value):
 class Mitigation(NamedTuple):
     """A change of the training. `anchored`: needs the earlier trainings' weights and Fisher
     information, and the same kind of parameters in all of them. `passes`: work of a step over that
-    of a plain one."""
+    of a plain one. `copies`: of the trained parameters, kept during a step."""
 
     name: str
     summary: str
     params: type[Value]
     anchored: bool
     passes: float
+    copies: int
 
 
 class Selection(NamedTuple):
     """An order of a task's examples, of which replay takes the first. `compares`: it looks at the
     model before and after the forgetting, at the price of `passes` forward passes over all of
-    them (at most)."""
+    them (at most), `gradients` by its gradient, too."""
 
     name: str
     summary: str
     params: type[Value]
     compares: bool
     passes: int
+    gradients: bool = False
 
 
 MITIGATIONS: Registry[Mitigation] = Registry(
@@ -116,11 +118,13 @@ MITIGATIONS: Registry[Mitigation] = Registry(
     [
         (m.name, m)
         for m in (
-            Mitigation("l2_sp", "Stay close to where the stage began.", L2SpParams, False, 1),
+            Mitigation("l2_sp", "Stay close to where the stage began.", L2SpParams, False, 1, 1),
             Mitigation(
-                "ewc", "Stay close where earlier tasks need it (Fisher).", EwcParams, True, 1
+                "ewc", "Stay close where earlier tasks need it (Fisher).", EwcParams, True, 1, 2
             ),
-            Mitigation("sam", "Seek flat minima: sharpness-aware training.", SamParams, False, 2),
+            Mitigation(
+                "sam", "Seek flat minima: sharpness-aware training.", SamParams, False, 2, 1
+            ),
         )
     ],
 )
@@ -141,6 +145,7 @@ SELECTIONS: Registry[Selection] = Registry(
                 GradientSimilarityParams,
                 True,
                 8,
+                gradients=True,
             ),
         )
     ],

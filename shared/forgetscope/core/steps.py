@@ -180,9 +180,12 @@ class Steps:
                 hint=f"Trained before it: {', '.join(trained) or 'nothing'}.",
             )
         if isinstance(step, MergeStep) and step.position >= len(before):
+            stand = (
+                "only 1 stage stands" if len(before) == 1 else f"only {len(before)} stages stand"
+            )
             raise InvalidSpec(
-                f"{element!r} merges with the model after stage {step.position}, but only "
-                f"{len(before)} stages stand before it, the last of which is its other end",
+                f"{element!r} merges with the model after stage {step.position}, but {stand} "
+                "before it, the last of which is its other end",
                 where=where,
                 hint="`position` counts from 1 and lies before the last stage.",
             )

@@ -55,7 +55,8 @@ S = TypeVar("S", ExperimentSpec, AuditSpec)
 
 
 class RunRow(NamedTuple, Generic[S]):
-    """An experiment or audit as recorded. `stages` counts its stages by state."""
+    """An experiment or audit as recorded. `stages` counts its stages by state; `last_event` is the
+    id of its latest event when it was read."""
 
     id: str
     name: str
@@ -67,6 +68,7 @@ class RunRow(NamedTuple, Generic[S]):
     created_at: float
     finished_at: float | None
     stages: dict[StageState, int]
+    last_event: int
 
 
 ExperimentRow = RunRow[ExperimentSpec]

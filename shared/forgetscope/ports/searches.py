@@ -114,3 +114,7 @@ class Searches(Protocol):
     def cancel_search(self, search_id: str) -> None:
         """End a search and cancel the experiment of its last round, if that is live.
         Raises NotFound; Conflict when the search is over."""
+
+    def delete_search(self, search_id: str) -> None:
+        """Forget a search that is over, and its rounds; their experiments stay.
+        Raises NotFound; Conflict when the search is running."""

@@ -5,8 +5,16 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from forgetscope.schema.base import Digest, JsonObject, StageKey, Text, Value
-from forgetscope.schema.experiment import ModelRef, ScoredTaskEntry, ScoringSpec
+from forgetscope.schema.base import Digest, JsonObject, Slug, StageKey, Text, Value
+from forgetscope.schema.endpoint import EndpointModel
+from forgetscope.schema.experiment import (
+    BuiltinModel,
+    HubModel,
+    LocalModel,
+    S3Model,
+    ScoredTaskEntry,
+    ScoringSpec,
+)
 from forgetscope.schema.measured import Measured
 from forgetscope.schema.noise import TaskNoise
 from forgetscope.schema.policy import Policy, Tier
@@ -21,19 +29,40 @@ __all__ = [
     "AuditSpec",
     "AuditView",
     "AuditedModel",
+    "AuditedRef",
     "AuditedTask",
+    "BaselineRef",
+    "BaselineSide",
     "PowerNeed",
+    "UsedBaseline",
 ]
 
 AuditOutcome = Literal["pass", "breach", "underpowered"]
+BaselineSide = Literal["candidate", "reference"]
+
+AuditedRef = Annotated[
+    BuiltinModel | HubModel | LocalModel | S3Model | EndpointModel, Field(discriminator="source")
+]
+
+
+class BaselineRef(Value):
+    """A model as an earlier audit scored it, under the name that it was given. Nothing of it is
+    scored again, and the model itself need not be there any more."""
+
+    source: Literal["baseline"]
+    name: Slug
 
 
 class AuditSpec(Value):
-    """What to audit: a candidate against a reference, tasks, and the policy that judges."""
+    """What to audit: a candidate against a reference, tasks, and the policy that judges.
+
+    With a baseline as reference the engine and the settings of `evaluation` are those that it was
+    scored with, and each task has exactly its items.
+    """
 
     name: Annotated[Text, Field(min_length=1, max_length=200)] = "audit"
-    reference: ModelRef
-    candidate: ModelRef
+    reference: Annotated[AuditedRef | BaselineRef, Field(discriminator="source")]
+    candidate: AuditedRef
     tasks: tuple[ScoredTaskEntry, ...] = Field(min_length=1, max_length=64)
     policy: Policy
     evaluation: ScoringSpec = ScoringSpec()
@@ -102,13 +131,33 @@ class AuditRow(Value):
     )
 
 
+class UsedBaseline(Value):
+    """The baseline that a reference was, as it stood when the audit was submitted."""
+
+    name: Slug
+    audit: str = Field(description="id of the audit that scored the model")
+    side: BaselineSide = Field(description="which of that audit's models it was")
+    created_at: float = Field(
+        description="seconds since 1970, UTC: when the name got this audit and side"
+    )
+
+
 class AuditedModel(Value):
     """A model as it was audited."""
 
-    model: ModelRef
-    fingerprint: str = Field(description="changes with weights, tokenizer and configuration")
+    model: AuditedRef
+    fingerprint: str = Field(
+        description="changes with weights, tokenizer and configuration; `probed/…`, of a model "
+        "behind an endpoint: with its answers to fixed probes"
+    )
     stage: StageKey = Field(description="that prepared it")
-    files: dict[str, Digest] = Field(description="sha256 of each file that was scored")
+    files: dict[str, Digest] = Field(
+        description="sha256 of each file that was scored; `endpoint.json` alone where the model "
+        "is not at hand"
+    )
+    baseline: UsedBaseline | None = Field(
+        default=None, description="of a reference that was not scored for this audit"
+    )
 
 
 class AuditedTask(TaskInfo):
@@ -138,7 +187,9 @@ class AuditResults(Value):
     candidate: AuditedModel
     evaluation: ScoringSpec
     engine: str
-    noise: tuple[TaskNoise, ...] = Field(default=(), description="of the reference")
+    noise: tuple[TaskNoise, ...] = Field(
+        default=(), description="of the reference, or against a baseline of the candidate"
+    )
     provenance: JsonObject = {}
 
 

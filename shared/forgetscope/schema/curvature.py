@@ -61,6 +61,12 @@ class CurvatureSpec(Value):
     max_iterations: int = Field(default=200, ge=1, le=10_000)
     lowest: bool = Field(default=False, description="the smallest eigenvalue, too: many products")
     trace: bool = False
+    trace_products: int = Field(
+        default=30,
+        ge=6,
+        le=3000,
+        description="of the trace: a third each for the sketch, its exact part and random probes",
+    )
     density: bool = False
     displacement: bool = Field(
         default=True, description="predicted and measured loss change; always in float32"

@@ -8,6 +8,8 @@
     │   ├── BadRow              a row of a data set breaks its schema
     │   ├── DataChanged         a source no longer is what was planned
     │   ├── PathNotAllowed      a path outside the allowed roots
+    │   ├── EndpointNotAllowed  a server that audits may not call
+    │   ├── TargetNotAllowed    an address that webhooks may not be sent to
     │   ├── UnsafeWeights       pickled weights or remote code
     │   ├── AdapterMismatch     an adapter that was made for another base
     │   ├── PlanTooLarge        a spec that expands past the limit
@@ -34,6 +36,7 @@ __all__ = [
     "Conflict",
     "CorruptBlob",
     "DataChanged",
+    "EndpointNotAllowed",
     "ForgetScopeError",
     "IdempotencyConflict",
     "InvalidInput",
@@ -44,6 +47,7 @@ __all__ = [
     "PlanTooLarge",
     "StageCancelled",
     "StageFailed",
+    "TargetNotAllowed",
     "TooLarge",
     "TrainingDiverged",
     "Unavailable",
@@ -116,6 +120,16 @@ class DataChanged(InvalidInput):
 class PathNotAllowed(InvalidInput):
     code = "path-not-allowed"
     title = "The path lies outside the allowed roots"
+
+
+class EndpointNotAllowed(InvalidInput):
+    code = "endpoint-not-allowed"
+    title = "Audits may not call this server"
+
+
+class TargetNotAllowed(InvalidInput):
+    code = "target-not-allowed"
+    title = "Webhooks may not be sent to this address"
 
 
 class UnsafeWeights(InvalidInput):

@@ -72,11 +72,22 @@ class StageMemory(Value):
     the Krylov space stays on the host, and `total` less `krylov` is what the device needs.
     """
 
-    kind: Literal["train", "curvature", "displacement"]
+    kind: Literal["train", "merge", "select", "fisher", "curvature", "displacement"]
     stage: str = Field(description="its title")
-    way: Literal["full", "lora", "exact", "layered", "finite_differences"] = Field(
-        description="tuning method, or how Hessian-vector products are made"
+    way: Literal[
+        "full",
+        "lora",
+        "osf",
+        "merge",
+        "worst_group",
+        "gradient_similarity",
+        "exact",
+        "layered",
+        "finite_differences",
+    ] = Field(
+        description="tuning method, choice of examples, or how Hessian-vector products are made"
     )
+    mitigation: str | None = Field(default=None, description="of the training")
     use: Literal["asked for", "where memory is short", "for comparison"]
     over: str = Field(description="the parameters that are trained or differentiated")
     parameters: int = Field(ge=1, description="how many these are")
@@ -86,8 +97,11 @@ class StageMemory(Value):
     weights: float = Field(ge=0)
     gradients: float = Field(ge=0)
     optimiser: float = Field(ge=0)
+    copies: float = Field(
+        default=0, ge=0, description="what a mitigation, OSF or Fisher information keeps"
+    )
     tangents: float = Field(ge=0, description="vectors and their products")
-    activations: float = Field(ge=0)
+    activations: float = Field(ge=0, description="of a merge, the weight that is being merged")
     krylov: float = Field(ge=0, description="basis vectors")
     total: float = Field(ge=0)
 
@@ -98,7 +112,7 @@ class Plan(Value):
     stages: tuple[PlannedStage, ...]
     naive_trainings: int = Field(description="trainings if no prefix were shared")
     parameters: int | None = Field(default=None, description="of the base model, if known")
-    engine: Literal["transformers", "vllm"]
+    engine: Literal["transformers", "vllm", "endpoint"]
     engine_reason: str
     notes: tuple[str, ...] = ()
 

@@ -44,6 +44,13 @@ EventType = Literal[
     "experiment.cancelling",
     "experiment.cancelled",
     "experiment.retried",
+    "audit.submitted",
+    "audit.running",
+    "audit.succeeded",
+    "audit.failed",
+    "audit.cancelling",
+    "audit.cancelled",
+    "audit.retried",
     "stage.ready",
     "stage.running",
     "stage.progress",
@@ -84,6 +91,9 @@ class RunView(ExperimentSummary):
     eta_seconds: float | None = None
     eta_basis: str
     failures: dict[StageKey, Failure] = {}
+    last_event: int = Field(
+        description="id of the latest event in this view: follow its events `after` it"
+    )
     links: dict[str, str]
 
 
@@ -138,7 +148,8 @@ class StageDetail(StageView):
 
 
 class EventView(Value):
-    """Something that happened in an experiment; `id` counts from 1 within it, without gaps."""
+    """Something that happened in an experiment or audit; `id` counts from 1 within it, without
+    gaps."""
 
     id: int
     type: EventType

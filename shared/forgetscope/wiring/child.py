@@ -175,7 +175,17 @@ def main(service: Queue, slot: str, out_fd: int) -> None:
     def say(value: Value) -> None:
         out.write(write(value))
 
-    store = build_store(settings)
+    try:
+        store = build_store(settings)
+        table = stage_table(service, settings, store)
+    except Exception as error:  # noqa: BLE001 - a library that is missing or broken, for one
+        traceback.print_exc()
+        failure = _failure_of(error)
+        said = f"the stage process cannot start: {failure.detail}"
+        hint = failure.hint or "Look at its log: a library may be missing or broken."
+        say(FailedWord(failure=failure.model_copy(update={"detail": said[:4000], "hint": hint})))
+        sys.stderr.flush()
+        os._exit(1)  # an ordinary exit would wait for the thread that reads, and abort
     machine = Machine(
         device=settings.accelerator,
         processes=settings.train_processes,
@@ -188,7 +198,6 @@ def main(service: Queue, slot: str, out_fd: int) -> None:
     for left_by_a_kill in work_dir.glob(f"{slot}-*"):
         shutil.rmtree(left_by_a_kill, ignore_errors=True)
     cache = InputCache(work_dir / f"inputs-{slot}", store, settings.cache_gib)
-    table = stage_table(service, settings, store)
     while True:
         order = read_order(orders.get())
         folder = Path(tempfile.mkdtemp(prefix=f"{slot}-{os.getpid()}-", dir=work_dir))

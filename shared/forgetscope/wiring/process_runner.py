@@ -14,10 +14,14 @@ from forgetscope.ports.runner import Died, Message
 from forgetscope.schema.plan import Queue
 from forgetscope.wiring.messages import Order, read_word, to_message, write
 
-__all__ = ["ProcessRunner"]
+__all__ = ["ALLOCATOR", "ProcessRunner"]
 
 LOG_TAIL_BYTES = 16_384
 LOG_LIMIT_BYTES = 64 << 20
+ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(1 << 30)}
+"""For glibc. By default it hands the memory of a freed graph back and faults it in again for the
+next one, which made a Hessian-vector product 5 % slower; now a stage process keeps up to 1 GiB.
+Blocks above 32 MiB, the most that glibc itself would choose, are still handed back."""
 
 
 class ProcessRunner:
@@ -80,6 +84,7 @@ class ProcessRunner:
                 stderr=log,
                 pass_fds=(write_fd,),
                 start_new_session=True,
+                env={**ALLOCATOR, **os.environ},
             )
         os.close(write_fd)
         self._lines = queue.Queue()

@@ -2,6 +2,7 @@
 
 from importlib.metadata import version
 
+from forgetscope.wiring.deliveries import delivering
 from forgetscope.wiring.logs import configure_logs
 from forgetscope.wiring.settings import Settings
 from forgetscope.wiring.wires import build_platform, migrate_records
@@ -10,7 +11,8 @@ __all__ = ["serve"]
 
 
 def serve(settings: Settings) -> None:
-    """Serve HTTP until SIGTERM or SIGINT. Embedded, the database is migrated first."""
+    """Serve HTTP and deliver webhooks until SIGTERM or SIGINT. Embedded, the database is migrated
+    first."""
     import uvicorn
 
     from forgetscope.api.app import create_app
@@ -18,17 +20,19 @@ def serve(settings: Settings) -> None:
     configure_logs(settings.log_level)
     if settings.wiring == "embedded":
         migrate_records(settings)
+    platform = build_platform(settings)
     app = create_app(
-        build_platform(settings),
+        platform,
         version=version("forgetscope"),
         wiring=settings.wiring,
         max_body_bytes=settings.max_body_bytes,
         max_dataset_bytes=settings.max_dataset_bytes,
     )
-    uvicorn.run(
-        app,
-        host=settings.host,
-        port=settings.port,
-        log_level="warning",
-        timeout_graceful_shutdown=3,
-    )
+    with delivering(platform, settings):
+        uvicorn.run(
+            app,
+            host=settings.host,
+            port=settings.port,
+            log_level="warning",
+            timeout_graceful_shutdown=3,
+        )

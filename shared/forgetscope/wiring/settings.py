@@ -1,19 +1,31 @@
 """The environment, read here and nowhere else."""
 
 import importlib.util
+import re
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, TypeAdapter, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from forgetscope.core.webhook_targets import AllowList
+from forgetscope.schema.endpoint import ENDPOINT_PATTERN, endpoint_base
+
 __all__ = ["Settings"]
+
+
+_TOKENS = TypeAdapter(dict[str, SecretStr])
 
 
 class Settings(BaseSettings):
     """Every setting with its default; `FORGETSCOPE_` + the name in capitals sets it."""
 
-    model_config = SettingsConfigDict(env_prefix="FORGETSCOPE_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="FORGETSCOPE_",
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,  # some of it is secret
+    )
 
     wiring: Literal["embedded", "distributed"] = Field(
         default="embedded",
@@ -80,10 +92,36 @@ class Settings(BaseSettings):
         default=2 << 30, ge=1, description="largest data set, as the hub lists its files"
     )
 
+    endpoints: str = Field(
+        default="",
+        description="addresses, separated by commas, at and below which audits may call servers "
+        "of models",
+    )
+    endpoint_tokens: SecretStr = Field(
+        default=SecretStr(""), description="JSON object: such an address to its bearer token"
+    )
+
     lease_seconds: float = Field(default=30, gt=0.5)
     poll_seconds: float = Field(default=2, gt=0)
     max_attempts: int = Field(default=3, ge=1)
     max_stages: int = Field(default=2000, ge=1, description="largest experiment")
+    webhook_hosts: str = Field(
+        default="",
+        description="hosts, separated by commas, that webhooks may be sent to: host, host:port or "
+        "*.suffix, also private ones. Empty: every host with a public address",
+    )
+    webhook_timeout_seconds: float = Field(
+        default=10, gt=0, le=60, description="for one attempt to deliver a webhook"
+    )
+    webhook_attempts: int = Field(default=10, ge=1, le=50, description="of one delivery")
+    webhook_retry_seconds: float = Field(
+        default=5,
+        gt=0,
+        description="before the second attempt; then four times longer each time, up to 6 hours",
+    )
+    webhook_log_days: float = Field(
+        default=30, gt=0, description="how long ended deliveries are kept"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @model_validator(mode="after")
@@ -97,6 +135,39 @@ class Settings(BaseSettings):
             if missing:
                 raise ValueError(f"the distributed wiring needs {', '.join(missing)}")
         return self
+
+    @field_validator("endpoints")
+    @classmethod
+    def _are_addresses(cls, value: str) -> str:
+        for prefix in _listed(value):
+            _require_address(prefix)
+        return value
+
+    @field_validator("endpoint_tokens")
+    @classmethod
+    def _are_tokens(cls, value: SecretStr) -> SecretStr:
+        try:
+            for prefix in _TOKENS.validate_json(value.get_secret_value() or "{}"):
+                _require_address(prefix)
+        except ValueError:
+            raise ValueError("not a JSON object of addresses and tokens") from None
+        return value
+
+    @property
+    def endpoint_prefixes(self) -> tuple[str, ...]:
+        """Addresses at and below which servers of models may be called."""
+        return _listed(self.endpoints)
+
+    @property
+    def endpoint_secrets(self) -> dict[str, SecretStr]:
+        """Tokens for them."""
+        return _TOKENS.validate_json(self.endpoint_tokens.get_secret_value() or "{}")
+
+    @field_validator("webhook_hosts")
+    @classmethod
+    def _is_an_allow_list(cls, value: str) -> str:
+        AllowList.parse(value)
+        return value
 
     @property
     def roots(self) -> tuple[Path, ...]:
@@ -117,3 +188,13 @@ class Settings(BaseSettings):
         if importlib.util.find_spec("vllm") is not None:
             found.add("vllm")
         return frozenset(found)
+
+
+def _listed(value: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
+def _require_address(prefix: str) -> None:
+    if re.match(ENDPOINT_PATTERN, prefix) is None:
+        raise ValueError(f"{prefix!r} is not the address of a server")
+    endpoint_base(prefix)

@@ -7,7 +7,7 @@ from forgetscope.ports.stage import StageTable
 from forgetscope.ports.store import Store
 from forgetscope.schema.plan import Queue
 from forgetscope.wiring.settings import Settings
-from forgetscope.wiring.wires import build_models, build_rows
+from forgetscope.wiring.wires import STAGE_PATIENCE, build_endpoints, build_models, build_rows
 
 __all__ = ["stage_table"]
 
@@ -29,7 +29,7 @@ def stage_table(service: Queue, settings: Settings, store: Store) -> StageTable:
             import_module("forgetscope.evaluator.evaluation")
             from forgetscope.evaluator.stage import stages as evaluator_stages
 
-            return evaluator_stages()
+            return evaluator_stages(build_endpoints(settings, STAGE_PATIENCE))
         case "analyse":
             from forgetscope.analysis.stage import stages as analysis_stages
 

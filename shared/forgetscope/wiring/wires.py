@@ -1,25 +1,32 @@
 """Settings become a platform. Two wirings, one code path: they differ here and nowhere else."""
 
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from forgetscope.app.platform import Fleet, Platform
 from forgetscope.app.prepare import FactsMemory
+from forgetscope.core.webhook_targets import AllowList
+from forgetscope.ports.endpoint import Endpoints, Patience
 from forgetscope.ports.inbox import Inbox
 from forgetscope.ports.models import Models
 from forgetscope.ports.queue import Doorbell
 from forgetscope.ports.rows import Rows
 from forgetscope.ports.store import Store
+from forgetscope.ports.webhooks import Sender
 from forgetscope.wiring.settings import Settings
 
 if TYPE_CHECKING:
     from minio import Minio
 
 __all__ = [
+    "STAGE_PATIENCE",
+    "build_endpoints",
     "build_inbox",
     "build_models",
     "build_platform",
     "build_rows",
+    "build_sender",
     "build_store",
     "database_url",
     "migrate_records",
@@ -27,6 +34,10 @@ __all__ = [
 
 # Rows of Parquet are compressed: they may take so many times the bytes of the largest upload.
 DECODED_FACTOR = 4
+
+# Somebody waits for a submission; a stage waits for a server that writes, or that starts again.
+LOOK_PATIENCE = Patience(seconds=20, attempts=2)
+STAGE_PATIENCE = Patience(seconds=600, attempts=10)
 
 
 def database_url(settings: Settings) -> str:
@@ -87,6 +98,7 @@ def build_inbox(settings: Settings) -> Inbox:
 def build_models(settings: Settings, store: Store) -> Models:
     """Base models by reference."""
     from forgetscope.adapters.models import ModelSources
+    from forgetscope.adapters.models_endpoint import EndpointModels
     from forgetscope.adapters.models_files import FileModels
     from forgetscope.adapters.models_hub import HubModels
 
@@ -96,19 +108,41 @@ def build_models(settings: Settings, store: Store) -> Models:
         endpoint=settings.hub_endpoint or None,
         token=settings.hub_token.get_secret_value() or None,
     )
-    return ModelSources(FileModels(store, settings.roots), hub)
+    endpoints = EndpointModels(build_endpoints(settings, LOOK_PATIENCE))
+    return ModelSources(FileModels(store, settings.roots), hub, endpoints)
+
+
+def build_endpoints(settings: Settings, patience: Patience) -> Endpoints:
+    """Models behind servers, as far as these may be called."""
+    from forgetscope.adapters.endpoint import HttpEndpoints
+
+    return HttpEndpoints(settings.endpoint_prefixes, settings.endpoint_secrets, patience)
+
+
+def build_sender(settings: Settings) -> Sender:
+    """What sends webhooks. Raises ValueError for an allow-list that cannot be read."""
+    from forgetscope.adapters.webhooks_http import HttpSender
+
+    return HttpSender(
+        AllowList.parse(settings.webhook_hosts),
+        seconds=settings.webhook_timeout_seconds,
+        user_agent=f"forgetscope/{version('forgetscope')}",
+    )
 
 
 def build_platform(settings: Settings) -> Platform:
     """Everything a use case needs. Opens no connection before it is used."""
-    from forgetscope.adapters.sql import SqlLibrary, SqlRecords, SqlSearches, connect
+    from forgetscope.adapters import sql
 
     store = build_store(settings)
-    engine = connect(database_url(settings))
+    engine = sql.connect(database_url(settings))
     return Platform(
-        records=SqlRecords(engine),
-        library=SqlLibrary(engine),
-        searches=SqlSearches(engine),
+        records=sql.SqlRecords(engine),
+        library=sql.SqlLibrary(engine),
+        searches=sql.SqlSearches(engine),
+        baselines=sql.SqlBaselines(engine),
+        webhooks=sql.SqlWebhooks(engine),
+        sender=build_sender(settings),
         store=store,
         doorbell=_build_doorbell(settings),
         rows=build_rows(settings, store),

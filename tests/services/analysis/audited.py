@@ -10,7 +10,7 @@ from forgetscope.app.noise_file import write_noise
 from forgetscope.app.predictions_file import write_predictions
 from forgetscope.core.predictions import Prediction
 from forgetscope.ports.stage import Work
-from forgetscope.schema.audit import AuditResults, AuditRow
+from forgetscope.schema.audit import AuditResults, AuditRow, UsedBaseline
 from forgetscope.schema.base import JsonObject
 from forgetscope.schema.experiment import BuiltinModel, ScoringSpec
 from forgetscope.schema.noise import NoiseFloor
@@ -18,6 +18,8 @@ from forgetscope.schema.policy import Policy
 from forgetscope.schema.stage import BlobRef, Manifest
 
 TODAY = "2026-03-01"
+ITEMS_DIGEST = "d" * 64
+USED = UsedBaseline(name="production", audit="an-audit", side="candidate", created_at=1772000000.0)
 Items = Mapping[str, Sequence[bool | None]]
 """group ("" for none) → right, wrong or unscored (None) on each of its items"""
 
@@ -39,9 +41,11 @@ def run(
     cluster_size: int = 1,
     chance: float | None = 0.5,
     noise: Mapping[str, NoiseFloor] | None = None,
+    baseline: Mapping[str, str] | None = None,
     seed: int = 7,
 ) -> tuple[AuditResults, Path]:
-    """Run the stage on (reference, candidate) of each task."""
+    """Run the stage on (reference, candidate) of each task; `baseline` maps each task to the digest
+    of the items that the reference was asked."""
     inputs, manifests, uses = {}, {}, []
 
     def put(role: str, kind: str, files: Mapping[str, str] | None = None) -> Path:
@@ -53,7 +57,7 @@ def run(
         return inputs[role]
 
     for i, (task, sides) in enumerate(tasks.items()):
-        put(f"data-{i}", "prepare_data", {"examples.jsonl": "d" * 64})
+        put(f"data-{i}", "prepare_data", {"examples.jsonl": ITEMS_DIGEST})
         for side, items in zip(("reference", "candidate"), sides, strict=True):
             rows = _predictions(task, items, cluster_size)
             write_predictions(put(f"{side}-{i}", "evaluate") / "predictions.parquet", rows)
@@ -77,6 +81,8 @@ def run(
         ],
         "noise": uses,  # type: ignore[dict-item]
     }
+    if baseline is not None:
+        params["baseline"] = {"used": USED.model_dump(mode="json"), "items": {**baseline}}
     io = FolderIO(inputs, folder / "audited")
     stages()["audit"](Work("a" * 64, "audit", params, manifests, seed), io)
     text = (io.output / "audit.json").read_text("utf-8")

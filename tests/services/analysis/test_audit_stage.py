@@ -4,7 +4,7 @@ import csv
 from pathlib import Path
 
 import pytest
-from services.analysis.audited import policy, row, run, some
+from services.analysis.audited import ITEMS_DIGEST, USED, policy, row, run, some
 from services.analysis.test_noise import measured
 
 from forgetscope.schema.errors import DataChanged
@@ -232,3 +232,23 @@ def test_table_and_page_hold_every_row_and_equal_input_gives_equal_bytes(tmp_pat
     assert "<b>," not in page and "&lt;b&gt;" in page
     assert "Breach of the policy release" in page and "<svg" in page
     assert "http://" not in page.replace("http://www.w3.org", "") and "<script" not in page
+
+
+def test_a_baseline_is_named_in_the_results_and_on_the_page(tmp_path: Path) -> None:
+    noise = {"qa": measured(1, 100)}
+    tasks = {"qa": (REFERENCE, REFERENCE)}
+    baseline = {"qa": ITEMS_DIGEST, "other": "0" * 64}
+    results, folder = run(tmp_path, policy(GROUPED), tasks, noise=noise, baseline=baseline)
+    assert (results.reference.baseline, results.candidate.baseline) == (USED, None)
+    page = (folder / "audit.html").read_text("utf-8")
+    assert "baseline production of 2026-02-25: the candidate of audit <code>an-audit" in page
+    assert "on the candidate</dd>" in page, "whose noise floor it is"
+
+
+def test_other_items_than_those_of_the_baseline_fail_the_audit_for_good(tmp_path: Path) -> None:
+    tasks = {"qa": (REFERENCE, REFERENCE), "more": (REFERENCE, REFERENCE)}
+    rules = policy(GROUPED, {**GROUPED, "task": "more"})
+    with pytest.raises(DataChanged, match=r"other items of task .more.*production") as caught:
+        run(tmp_path, rules, tasks, baseline={"qa": ITEMS_DIGEST, "more": "0" * 64})
+    assert caught.value.permanent
+    assert not list((tmp_path / "audited").iterdir())

@@ -149,6 +149,7 @@ def test_the_spectrum_is_that_of_the_dense_hessian(world: World, tmp_path: Path)
         top=3,
         lowest=True,
         trace=True,
+        trace_products=98,
         density=True,
         tolerance=1e-4,
         max_iterations=64,
@@ -167,6 +168,7 @@ def test_the_spectrum_is_that_of_the_dense_hessian(world: World, tmp_path: Path)
     assert found.lowest.value == pytest.approx(values[0], rel=1e-3)
     assert found.radius.verdict == found.lowest.verdict == "converged"
     assert found.trace.value == pytest.approx(sum(values), rel=0.2)
+    assert found.trace.iterations == 98
     assert found.density is not None
     assert sum(found.density.weights) == pytest.approx(1)
     assert (found.examples, found.dtype, found.method) == (EXAMPLES, "float32", "exact")

@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from forgetscope.adapters.endpoint import HttpEndpoints
 from forgetscope.app.predictions_file import read_predictions
 from forgetscope.core.predictions import Prediction
 from forgetscope.evaluator.engines.base import Adapter
@@ -17,6 +18,7 @@ from forgetscope.evaluator.engines.cache import EngineCache
 from forgetscope.evaluator.evaluation import PREDICTIONS, evaluate
 from forgetscope.evaluator.stage import stages
 from forgetscope.modeling.loading import TokenizerEncoder, load_tokenizer
+from forgetscope.ports.endpoint import Patience
 from forgetscope.ports.stage import Machine
 from forgetscope.schema.errors import InvalidInput
 from forgetscope.schema.example import Case, Exact, Example, Extract, Functional, Score
@@ -56,7 +58,7 @@ def test_the_manifest_counts_items_and_names_the_engine(
     prepare: Prepare, base: Path, examples: list[Example]
 ) -> None:
     work, io = prepare(examples, base)
-    meta = stages()["evaluate"](work, io)
+    meta = stages(HttpEndpoints((), {}, Patience(1, 1)))["evaluate"](work, io)
     rows = read_predictions(io.output / PREDICTIONS)
     assert meta["items"] == len(examples)
     assert meta["scored"] == sum(r.unscored is None for r in rows)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from forgetscope.adapters.endpoint import HttpEndpoints
 from forgetscope.app.noise_file import NOISE, read_noise
 from forgetscope.evaluator import evaluation
 from forgetscope.evaluator.engines.base import Adapter, ChoiceItem, Report, Tokens
@@ -13,6 +14,7 @@ from forgetscope.evaluator.engines.cache import EngineCache
 from forgetscope.evaluator.evaluation import PREDICTIONS
 from forgetscope.evaluator.regrouped import Regrouped
 from forgetscope.evaluator.stage import stages
+from forgetscope.ports.endpoint import Patience
 from forgetscope.ports.stage import Machine
 from forgetscope.schema.errors import InvalidInput
 from forgetscope.schema.example import Example
@@ -54,7 +56,7 @@ class BatchDependent:
 
 def measure(prepared: tuple) -> tuple[NoiseFloor, Any]:
     work, io = prepared
-    meta = stages()["noise_floor"](work, io)
+    meta = stages(HttpEndpoints((), {}, Patience(1, 1)))["noise_floor"](work, io)
     found = read_noise(io.output)
     assert (meta["items"], meta["changed"]) == (found.items, found.changed)
     return found, io

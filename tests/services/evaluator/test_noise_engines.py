@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from forgetscope.adapters.endpoint import HttpEndpoints
 from forgetscope.app.noise_file import read_noise
 from forgetscope.evaluator.stage import stages
+from forgetscope.ports.endpoint import Patience
 from forgetscope.schema.example import Example
 
 # As in test_vllm_engine.
@@ -20,7 +22,7 @@ def test_the_other_engine_is_a_condition_of_its_own_and_agrees_in_float32(
     prepare: Callable[..., tuple], base: Path, examples: list[Example]
 ) -> None:
     work, io = prepare(examples, base, items=12, other_engine="vllm")
-    stages()["noise_floor"](work, io)
+    stages(HttpEndpoints((), {}, Patience(1, 1)))["noise_floor"](work, io)
     found = read_noise(io.output)
     assert [c.engine for c in found.conditions] == ["transformers"] * 4 + ["vllm"]
     assert len({c.engine_version for c in found.conditions}) == 2

@@ -10,7 +10,9 @@ import pytest
 from tiny_classifier import make_classifier
 from tiny_llama import FolderIO
 
+from forgetscope.adapters.endpoint import HttpEndpoints
 from forgetscope.adapters.models import ModelSources
+from forgetscope.adapters.models_endpoint import EndpointModels
 from forgetscope.adapters.models_files import FileModels
 from forgetscope.adapters.models_hub import HubModels
 from forgetscope.adapters.rows_files import FileRows
@@ -18,6 +20,7 @@ from forgetscope.adapters.store_files import FileStore
 from forgetscope.app.judge import dialogues, judge_fingerprint
 from forgetscope.app.judge_file import read_judge_info
 from forgetscope.modeling.judges import load_classifier
+from forgetscope.ports.endpoint import Patience
 from forgetscope.ports.models import Models
 from forgetscope.ports.rows import Rows
 from forgetscope.ports.stage import Machine, Work
@@ -43,7 +46,11 @@ class FirstRows(FileRows):
 @pytest.fixture
 def models(tmp_path: Path) -> Models:
     store = FileStore(tmp_path / "store")
-    return ModelSources(FileModels(store, (tmp_path,)), HubModels(tmp_path / "hub", offline=True))
+    return ModelSources(
+        FileModels(store, (tmp_path,)),
+        HubModels(tmp_path / "hub", offline=True),
+        EndpointModels(HttpEndpoints((), {}, Patience(1, 1))),
+    )
 
 
 def prepare(

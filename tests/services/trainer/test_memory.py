@@ -6,7 +6,7 @@ from curvature_models import batches, one_thread, peak_bytes
 from peft import LoraConfig, get_peft_model
 from tiny_llama import tiny_model
 
-from forgetscope.core.memory import estimate_training
+from forgetscope.core.memory_training import estimate_training
 from forgetscope.core.model_shape import shape_of, weights_of
 from forgetscope.modeling.answers import AnswerLoss
 from forgetscope.modeling.batches import Item

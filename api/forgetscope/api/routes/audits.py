@@ -20,7 +20,14 @@ from forgetscope.api.routes.files import NOT_MODIFIED, REPORT_POLICY, whole
 from forgetscope.api.strict import StrictRoute
 from forgetscope.app import audits, control, queries
 from forgetscope.schema.audit import AuditResults, AuditSpec, AuditView
-from forgetscope.schema.errors import Conflict, CorruptBlob, IdempotencyConflict, NotFound
+from forgetscope.schema.errors import (
+    Conflict,
+    CorruptBlob,
+    DataChanged,
+    EndpointNotAllowed,
+    IdempotencyConflict,
+    NotFound,
+)
 from forgetscope.schema.stage import ExperimentState
 from forgetscope.schema.views import ExperimentSummary, Page, Submitted
 
@@ -65,7 +72,10 @@ AUDIT_EXAMPLE: dict[str, Any] = {
     status_code=202,
     response_model=Submitted,
     response_description="Recorded; its first stages are ready to run",
-    responses={200: PLANNED, **problems(IdempotencyConflict, *SPEC_PROBLEMS)},
+    responses={
+        200: PLANNED,
+        **problems(Conflict, IdempotencyConflict, DataChanged, EndpointNotAllowed, *SPEC_PROBLEMS),
+    },
     openapi_extra={"x-idempotent": True},
 )
 def submit_audit(  # noqa: PLR0917 - each is a parameter of the request
@@ -85,6 +95,8 @@ def submit_audit(  # noqa: PLR0917 - each is a parameter of the request
 
     Both answer the same items, with the same engine; the policy judges what the candidate lost, as
     a whole and in each group. What an experiment or another audit has scored is not scored again.
+    With a baseline as reference, none of the reference is: engine and settings are taken from it,
+    and each task must have exactly its items.
     Waivers are held against the day (UTC) of submission.
     """
     if dry_run:
@@ -143,7 +155,7 @@ def retry_audit(platform: PlatformDep, audit_id: ExperimentId) -> AuditView:
 
 @router.delete("/{id}", status_code=204, responses=problems(NotFound, Conflict), dependencies=ONLY)
 def delete_audit(platform: PlatformDep, audit_id: ExperimentId) -> None:
-    """Delete an audit that is over, with every stage that nothing else uses."""
+    """Delete an audit that is over and of no baseline, with every stage that nothing else uses."""
     control.delete(platform, audit_id)
 
 

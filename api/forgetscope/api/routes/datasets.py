@@ -27,11 +27,12 @@ BODY: dict[str, Any] = {
     "description": "The file: JSONL (one JSON object a line, in UTF-8) or Parquet",
     "required": True,
     "content": {
+        datasets.MEDIA_TYPES["parquet"]: {"schema": {"type": "string", "format": "binary"}},
+        # The last one: generated clients that know bytes only send them under this name.
         datasets.MEDIA_TYPES["jsonl"]: {
-            "schema": {"type": "string"},
+            "schema": {"type": "string", "format": "binary"},
             "example": '{"question": "2 + 2?", "answer": 4}\n{"question": "3 + 3?", "answer": 6}\n',
         },
-        datasets.MEDIA_TYPES["parquet"]: {"schema": {"type": "string", "format": "binary"}},
     },
 }
 

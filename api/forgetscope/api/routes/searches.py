@@ -1,4 +1,5 @@
-"""Searches for the smallest mitigation that reaches a goal: plan, submit, look, follow, cancel."""
+"""Searches for the smallest mitigation that reaches a goal: plan, submit, look, follow, cancel,
+delete."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any, get_args
@@ -157,6 +158,12 @@ def cancel_search(platform: PlatformDep, search_id: SearchId) -> SearchView:
     """Cancel a search together with the experiment that it waits for."""
     search.cancel_search(platform, search_id)
     return search_view.search_view(platform, search_id)
+
+
+@router.delete("/{id}", status_code=204, responses=problems(NotFound, Conflict))
+def delete_search(platform: PlatformDep, search_id: SearchId) -> None:
+    """Delete a search that is over. The experiments of its rounds stay, and are deleted as such."""
+    search.delete_search(platform, search_id)
 
 
 @router.get(

@@ -1,10 +1,10 @@
-"""The gateway itself: health, problem types, the way to the documentation."""
+"""The gateway itself: health and problem types."""
 
 from collections.abc import Callable
 from html import escape
 
 from fastapi import APIRouter, Request, Response
-from starlette.responses import HTMLResponse, RedirectResponse
+from starlette.responses import HTMLResponse
 
 from forgetscope.api.described import problems
 from forgetscope.api.errors import ROWS, type_of
@@ -16,11 +16,6 @@ from forgetscope.schema.views import Health, Problem
 __all__ = ["router"]
 
 router = APIRouter(tags=["service"], route_class=StrictRoute)
-
-
-@router.get("/", include_in_schema=False)
-def go_to_documentation() -> Response:
-    return RedirectResponse("/docs")
 
 
 @router.get("/v1/health/live", responses=problems())

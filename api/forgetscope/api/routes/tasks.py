@@ -106,7 +106,7 @@ def preview_task(
     platform: PlatformDep,
     name: Name,
     examples: Examples = 3,
-    params: Annotated[
+    parameters: Annotated[
         str,
         Query(
             max_length=4000,
@@ -117,14 +117,14 @@ def preview_task(
     ] = "{}",
 ) -> TaskPreview:
     """Look at a task: counts, first examples, doubts."""
-    return tasks.preview(platform, name, _params(params), examples=examples)
+    return tasks.preview(platform, name, _params(parameters), examples=examples)
 
 
 def _params(text: str) -> JsonObject:
     try:
         parsed: Any = parse_json(text.encode("utf-8", "surrogatepass"))
     except MalformedBody as error:
-        raise InvalidInput(f"query parameter 'params': {error.detail}") from None
+        raise InvalidInput(f"query parameter 'parameters': {error.detail}") from None
     if not isinstance(parsed, dict):
-        raise InvalidInput("query parameter 'params': it is not a JSON object")
+        raise InvalidInput("query parameter 'parameters': it is not a JSON object")
     return parsed

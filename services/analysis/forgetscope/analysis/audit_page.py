@@ -1,5 +1,6 @@
 """The page of an audit: one HTML file that opens anywhere, without network and without scripts."""
 
+from datetime import UTC, datetime
 from functools import cache
 
 from jinja2 import Environment
@@ -31,6 +32,7 @@ def render_audit(results: AuditResults) -> str:
             tone=_MARKS[results.outcome],
             figure=_forest(results),
             models=(("Reference", results.reference), ("Candidate", results.candidate)),
+            noisy="reference" if results.reference.baseline is None else "candidate",
             packages=sorted((str(name), str(version)) for name, version in found),
         )
     )
@@ -39,9 +41,14 @@ def render_audit(results: AuditResults) -> str:
 @cache
 def _environment() -> Environment:
     environment = pages.environment("forgetscope.analysis")
-    for word in (row_title, need_line, noise_line, judge_line):
+    for word in (row_title, need_line, noise_line, judge_line, day):
         environment.filters[word.__name__] = word
     return environment
+
+
+def day(seconds: float) -> str:
+    """Seconds since 1970 as a day (UTC)."""
+    return datetime.fromtimestamp(seconds, UTC).date().isoformat()
 
 
 def _forest(results: AuditResults) -> Drawing | None:

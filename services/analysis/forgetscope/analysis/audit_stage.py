@@ -27,9 +27,17 @@ from forgetscope.core.identity import digest_of
 from forgetscope.core.policy import missing_tasks, outcome_of, rule_of
 from forgetscope.core.policy_words import summary_of
 from forgetscope.ports.stage import StageIO, Work
-from forgetscope.schema.audit import AuditedModel, AuditedTask, AuditResults, AuditRow
-from forgetscope.schema.base import JsonObject, Value
-from forgetscope.schema.experiment import ModelRef, ScoringSpec
+from forgetscope.schema.audit import (
+    AuditedModel,
+    AuditedRef,
+    AuditedTask,
+    AuditResults,
+    AuditRow,
+    UsedBaseline,
+)
+from forgetscope.schema.base import Digest, JsonObject, Value
+from forgetscope.schema.errors import DataChanged
+from forgetscope.schema.experiment import ScoringSpec
 from forgetscope.schema.noise import TaskNoise
 from forgetscope.schema.policy import Policy
 from forgetscope.schema.stage import Manifest
@@ -38,7 +46,7 @@ __all__ = ["run_audit"]
 
 
 class _Model(Value):
-    model: ModelRef
+    model: AuditedRef
     fingerprint: str
 
 
@@ -47,6 +55,13 @@ class _NoiseUse(Value):
     task: str
     chain: tuple[str, ...]
     seed: int | None
+
+
+class _Baseline(Value):
+    """That the reference is one. `items`: id of a task → sha256 of the file of its items."""
+
+    used: UsedBaseline
+    items: dict[str, Digest]
 
 
 class _Audit(Value):
@@ -61,11 +76,14 @@ class _Audit(Value):
     models: dict[str, _Model]
     tasks: tuple[AnalysedTask, ...]
     noise: tuple[_NoiseUse, ...]
+    baseline: _Baseline | None = None
 
 
 def run_audit(work: Work, io: StageIO) -> JsonObject:
     """Judge the candidate. Raises DataChanged when the two did not answer the same items."""
     params = _Audit.model_validate(work.params)
+    if params.baseline is not None:
+        _refuse_other_items(params.tasks, params.baseline, work)
     noise = tuple(
         TaskNoise(measured=read_noise(io.input(use.role)), **use.model_dump(exclude={"role"}))
         for use in params.noise
@@ -95,7 +113,7 @@ def run_audit(work: Work, io: StageIO) -> JsonObject:
         ),
         policy=policy,
         policy_digest=digest_of(policy.model_dump(mode="json")),
-        reference=_model(params.models["reference"], work.inputs["reference"]),
+        reference=_model(params.models["reference"], work.inputs["reference"], params.baseline),
         candidate=_model(params.models["candidate"], work.inputs["candidate"]),
         evaluation=params.evaluation,
         engine=params.engine,
@@ -138,13 +156,26 @@ def _side(key: CellKey) -> str:
     return key[0][0]
 
 
-def _model(model: _Model, prepared: Manifest) -> AuditedModel:
+def _refuse_other_items(tasks: tuple[AnalysedTask, ...], baseline: _Baseline, work: Work) -> None:
+    """The items of the candidate are those of the baseline, to the byte."""
+    for i, task in enumerate(tasks):
+        found = work.inputs[f"data-{i}"].files[EXAMPLES].digest
+        if found != baseline.items[task.id]:
+            raise DataChanged(
+                f"the candidate was asked other items of task {task.id!r} (sha256 {found[:12]}…) "
+                f"than baseline {baseline.used.name!r} ({baseline.items[task.id][:12]}…)",
+                hint="Audit against a model instead, and replace the baseline.",
+            )
+
+
+def _model(model: _Model, prepared: Manifest, baseline: _Baseline | None = None) -> AuditedModel:
     files: Mapping[str, str] = {path: blob.digest for path, blob in prepared.files.items()}
     return AuditedModel(
         model=model.model,
         fingerprint=model.fingerprint,
         stage=prepared.stage,
         files=dict(sorted(files.items())),
+        baseline=None if baseline is None else baseline.used,
     )
 
 

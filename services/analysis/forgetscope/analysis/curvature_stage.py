@@ -29,9 +29,8 @@ from forgetscope.analysis.curvature_resume import Point
 from forgetscope.core.curvature_plan import (
     CHECK_PRODUCTS,
     DENSITY_PRODUCTS,
-    TRACE_PRODUCTS,
     expected_products,
-    lanczos_steps,
+    kept_vectors,
 )
 from forgetscope.modeling.batches import Batch
 from forgetscope.modeling.curvature.density import Quadrature, estimate_density
@@ -93,9 +92,9 @@ def run_curvature(work: Work, io: StageIO, *, clock: Callable[[], float]) -> Jso
             )
             for i in range(params.subsets)
         ]
-        steps = min(lanczos_steps(target.subset.parameters), params.max_iterations)
+        kept = kept_vectors(params, target.subset.parameters)
         decision = decide(
-            target, sets[0], params.product, batch_tokens=machine.batch_tokens, kept=steps
+            target, sets[0], params.product, batch_tokens=machine.batch_tokens, kept=kept
         )
         runs = [
             _Run(i, params, target, data, decision, point, io, work.seed)
@@ -168,7 +167,7 @@ class _Run:
         trace = Iterated(reason=NOT_ASKED)
         if params.trace:
             trace = _trace(self._part("trace", lambda: self._trace(operator, draw(2), done)))
-            done += TRACE_PRODUCTS
+            done += params.trace_products
         density = None
         if params.density:
             density = _density(
@@ -225,10 +224,21 @@ class _Run:
 
     def _trace(self, operator: Operator, draw: torch.Generator, done: int) -> JsonObject:
         saved = self.point.take(f"{self.number}/sketch")
-        sketch = Sketch.restored(saved, operator.like) if saved else Sketch(operator.like, draw)
-        told = self._progress("sketch", sketch, done, TRACE_PRODUCTS)
-        rank = min(10, operator.parameters)
-        return estimate_trace(operator, sketch, rank=rank, progress=told)._asdict()
+        sketch = (
+            Sketch.restored(saved, operator.like, self.store)
+            if saved
+            else Sketch(operator.like, draw, self.store)
+        )
+        products = self.params.trace_products
+        told = self._progress("sketch", sketch, done, products)
+        third = products // 3
+        return estimate_trace(
+            operator,
+            sketch,
+            rank=min(third, operator.parameters),
+            probes=products - 2 * third,
+            progress=told,
+        )._asdict()
 
     def _density(self, operator: Operator, draw: torch.Generator, done: int) -> JsonObject:
         saved = self.point.take(f"{self.number}/quadrature")
@@ -239,7 +249,8 @@ class _Run:
         return estimate_density(operator, rule, progress=told)._asdict()
 
     def _eigen_products(self) -> int:
-        rest = TRACE_PRODUCTS * self.params.trace + DENSITY_PRODUCTS * self.params.density
+        asked = self.params
+        rest = asked.trace_products * asked.trace + DENSITY_PRODUCTS * asked.density
         return self.products - CHECK_PRODUCTS - rest
 
     def _part(self, name: str, compute: Callable[[], Any]) -> Any:

@@ -8,7 +8,14 @@ from forgetscope.evaluator.engines.base import Tokens
 from forgetscope.modeling.options import encode_choice
 from forgetscope.schema.example import Exact, Example, Extract
 
-__all__ = ["Remembering", "budgets", "encode_choice", "encode_prompt", "longest_answer"]
+__all__ = [
+    "Remembering",
+    "budgets",
+    "encode_choice",
+    "encode_prompt",
+    "longest_answer",
+    "possible_answers",
+]
 
 
 class Remembering:
@@ -47,10 +54,12 @@ def longest_answer(encode: Encoder, examples: Sequence[Example]) -> int:
     lengths = (
         len(encode_parts(encode, example.prompt, answer)[1])
         for example in examples
-        for answer in (example.target, *_closed(example))
+        for answer in possible_answers(example)
     )
     return max(lengths, default=0) + 1
 
 
-def _closed(example: Example) -> tuple[str, ...]:
-    return example.score.answers if isinstance(example.score, Exact | Extract) else ()
+def possible_answers(example: Example) -> tuple[str, ...]:
+    """The target, and the closed answers where there are such."""
+    closed = example.score.answers if isinstance(example.score, Exact | Extract) else ()
+    return (example.target, *closed)

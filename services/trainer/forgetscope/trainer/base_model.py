@@ -7,25 +7,37 @@ import torch
 from pydantic import TypeAdapter
 from transformers import AutoConfig, AutoModelForCausalLM
 
+from forgetscope.app.endpoint_file import write_endpoint
+from forgetscope.app.endpoints import require_same
 from forgetscope.modeling.loading import apply_adapter, load_model, load_tokenizer, merge_adapter
 from forgetscope.modeling.saving import save_model
 from forgetscope.ports.models import Models
 from forgetscope.ports.stage import StageIO, Work
+from forgetscope.schema.audit import AuditedRef
 from forgetscope.schema.base import JsonObject
+from forgetscope.schema.endpoint import EndpointInfo, EndpointModel
 from forgetscope.schema.errors import DataChanged
-from forgetscope.schema.experiment import BuiltinModel, ModelRef
+from forgetscope.schema.experiment import BuiltinModel
 from forgetscope.trainer import builtin
 
 __all__ = ["run_prepare_model"]
 
 
 def run_prepare_model(work: Work, io: StageIO, models: Models) -> JsonObject:
-    """Put the model into the output folder, an adapter merged into its weights.
+    """Put the model into the output folder, an adapter merged into its weights; of a model behind
+    an endpoint, what is known of it.
 
     Raises DataChanged when the model is no longer the one that was planned, UnsafeWeights,
     AdapterMismatch, UnknownName, InvalidInput, Unavailable.
     """
-    ref: ModelRef = TypeAdapter(ModelRef).validate_python(work.params["model"])
+    ref: AuditedRef = TypeAdapter(AuditedRef).validate_python(work.params["model"])
+    if isinstance(ref, EndpointModel):
+        planned = EndpointInfo.model_validate(work.params["endpoint"])
+        now = models.inspect(ref).endpoint
+        assert now is not None
+        require_same(planned, now)
+        write_endpoint(io.output, planned)
+        return {"served": planned.served.model_dump(mode="json")}
     if isinstance(ref, BuiltinModel):
         builtin.make(ref.name, io.output)
     else:

@@ -1,9 +1,19 @@
-"""Records, library and searches in SQL: SQLite on one machine, PostgreSQL for many."""
+"""Records, library, searches, baselines, webhooks: SQLite on one machine, PostgreSQL for many."""
 
+from forgetscope.adapters.sql.baselines import SqlBaselines
 from forgetscope.adapters.sql.engine import connect
 from forgetscope.adapters.sql.library import SqlLibrary
 from forgetscope.adapters.sql.migrate import migrate
 from forgetscope.adapters.sql.records import SqlRecords
 from forgetscope.adapters.sql.searches import SqlSearches
+from forgetscope.adapters.sql.webhooks import SqlWebhooks
 
-__all__ = ["SqlLibrary", "SqlRecords", "SqlSearches", "connect", "migrate"]
+__all__ = [
+    "SqlBaselines",
+    "SqlLibrary",
+    "SqlRecords",
+    "SqlSearches",
+    "SqlWebhooks",
+    "connect",
+    "migrate",
+]

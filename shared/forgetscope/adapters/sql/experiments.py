@@ -9,6 +9,7 @@ from forgetscope.adapters.sql import blobs
 from forgetscope.adapters.sql.journal import Change, Opening, chunks, publish
 from forgetscope.adapters.sql.moves import belongs_to, promote, revive
 from forgetscope.adapters.sql.tables import (
+    baselines,
     dataset_uses,
     datasets,
     edges,
@@ -25,7 +26,7 @@ from forgetscope.schema.experiment import ExperimentSpec
 from forgetscope.schema.plan import Plan, PlannedStage
 from forgetscope.schema.stage import ExperimentState, RunKind
 
-__all__ = ["add", "cancel", "find", "forget", "retry"]
+__all__ = ["add", "cancel", "find", "forget", "retry", "submitted"]
 
 
 def add(
@@ -39,19 +40,9 @@ def add(
     request_digest: str,
 ) -> tuple[str, bool, tuple[Bell, ...]]:
     if idempotency_key is not None:
-        earlier = connection.execute(
-            select(experiments.c.id, experiments.c.request_digest).where(
-                experiments.c.idempotency_key == idempotency_key
-            )
-        ).first()
+        earlier = submitted(connection, idempotency_key, request_digest)
         if earlier is not None:
-            if earlier.request_digest != request_digest:
-                raise IdempotencyConflict(
-                    f"The Idempotency-Key {idempotency_key!r} was used for another request.",
-                    where="Idempotency-Key",
-                    hint="Use a new key for a new request.",
-                )
-            return earlier.id, False, ()
+            return earlier, False, ()
     connection.execute(
         insert(experiments).values(
             id=experiment_id,
@@ -86,8 +77,25 @@ def add(
         .where(experiments.c.id == experiment_id)
         .values(counts=_count(connection, experiment_id))
     )
-    bells = _want(connection, now, experiment_id, Opening("experiment.submitted", "queued"))
+    bells = _want(connection, now, experiment_id, Opening("submitted", "queued"))
     return experiment_id, True, bells
+
+
+def submitted(connection: Connection, idempotency_key: str, request_digest: str) -> str | None:
+    """Id of what was submitted with this key. Raises IdempotencyConflict."""
+    query = select(experiments.c.id, experiments.c.request_digest)
+    earlier = connection.execute(
+        query.where(experiments.c.idempotency_key == idempotency_key)
+    ).first()
+    if earlier is None:
+        return None
+    if earlier.request_digest != request_digest:
+        raise IdempotencyConflict(
+            f"The Idempotency-Key {idempotency_key!r} was used for another request.",
+            where="Idempotency-Key",
+            hint="Use a new key for a new request.",
+        )
+    return str(earlier.id)
 
 
 def _add_stages(connection: Connection, now: float, plan: Plan) -> None:
@@ -201,7 +209,7 @@ def cancel(connection: Connection, now: float, experiment_id: str) -> None:
         connection.execute(cancelled.where(stages.c.key.in_(part)))
     for part in chunks([row.key for row in unneeded if row.state == "running"]):
         connection.execute(update(stages).values(unwanted=True).where(stages.c.key.in_(part)))
-    opening = Opening("experiment.cancelling", "cancelling")
+    opening = Opening("cancelling", "cancelling")
     publish(connection, now, waiting, openings={experiment_id: opening})
 
 
@@ -217,13 +225,20 @@ def retry(connection: Connection, now: float, experiment_id: str) -> tuple[Bell,
     ):
         raise Conflict(f"{_named(row)} has no stage to retry: {row.state}.")
     state: ExperimentState = row.state if row.state in lifecycle.LIVE else "queued"
-    return _want(connection, now, experiment_id, Opening("experiment.retried", state))
+    return _want(connection, now, experiment_id, Opening("retried", state))
 
 
 def forget(connection: Connection, experiment_id: str) -> None:
     row = find(connection, experiment_id)
     if row.state not in lifecycle.OVER:
         raise Conflict(f"{_named(row)} is {row.state}.", hint="Cancel it first.")
+    named = select(baselines.c.name).where(baselines.c.audit_id == experiment_id)
+    baseline = connection.scalar(named.order_by(baselines.c.name).limit(1))
+    if baseline is not None:
+        raise Conflict(
+            f"Baseline {baseline!r} is a model of {row.kind} {row.id!r}.",
+            hint="Delete that baseline, or give its name to another audit, first.",
+        )
     other = experiment_stages.alias("other")
     shared = exists().where(
         other.c.stage_key == stages.c.key, other.c.experiment_id != experiment_id

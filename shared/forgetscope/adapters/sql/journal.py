@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
+from forgetscope.adapters.sql import outbox
 from forgetscope.adapters.sql.tables import (
     events,
     experiment_stages,
@@ -14,13 +15,24 @@ from forgetscope.adapters.sql.tables import (
     stages,
 )
 from forgetscope.core import lifecycle
+from forgetscope.ports.webhooks import EventCopy
 from forgetscope.schema.base import JsonObject
 from forgetscope.schema.stage import Breach, ExperimentState, StageState
 from forgetscope.schema.views import EventType
+from forgetscope.schema.webhooks import RunRef
 
 __all__ = ["Change", "Opening", "chunks", "publish", "publish_breach", "publish_progress"]
 
 _CHUNK = 5000  # well below the number of parameters that either driver takes
+
+
+# The states that an experiment comes to by itself.
+_VERBS: Mapping[ExperimentState, lifecycle.RunVerb] = {
+    "running": "running",
+    "succeeded": "succeeded",
+    "failed": "failed",
+    "cancelled": "cancelled",
+}
 
 
 class Change(NamedTuple):
@@ -33,9 +45,9 @@ class Change(NamedTuple):
 
 
 class Opening(NamedTuple):
-    """What happens to an experiment itself, before the moves of its stages."""
+    """What happens to an experiment or audit itself, before the moves of its stages."""
 
-    event: EventType
+    verb: lifecycle.RunVerb
     state: ExperimentState
 
 
@@ -56,7 +68,7 @@ def publish(
     """Tell every experiment of each moved stage; derive its state again.
 
     `touched` stages have not moved, but whether they are wanted has. Stages are locked before
-    this, and nothing is locked after it: it locks the experiments, in the order of their ids.
+    this, and nothing but webhooks after it: it locks the experiments, in the order of their ids.
     """
     openings = openings or {}
     moves: dict[str, list[Change]] = {}
@@ -65,9 +77,12 @@ def publish(
         for experiment_id in users.get(change.key, ()):
             moves.setdefault(experiment_id, []).append(change)
     concerned = {*openings, *moves, *(e for key in touched for e in users.get(key, ()))}
+    copies: list[EventCopy] = []
     for row in _lock(connection, concerned):
         opening, own = openings.get(row.id), moves.get(row.id, [])
-        news = [] if opening is None else [_Event(opening.event, None, {})]
+        news = []
+        if opening is not None:
+            news.append(_Event(lifecycle.run_event(row.kind, opening.verb), None, {}))
         counts: Counter[StageState] = Counter(row.counts)
         for change in own:
             counts[change.before] -= 1
@@ -80,8 +95,8 @@ def publish(
             present, counts, stopping=present == "cancelling" and _stopping(connection, row.id)
         )
         if state != present:
-            news.append(_Event(_experiment_event(state), None, {}))
-        _append(connection, now, row, news)
+            news.append(_Event(lifecycle.run_event(row.kind, _VERBS[state]), None, {}))
+        copies += _append(connection, now, row, news)
         over = state in lifecycle.OVER
         connection.execute(
             update(experiments)
@@ -92,17 +107,21 @@ def publish(
                 finished_at=(row.finished_at if state == row.state else now) if over else None,
             )
         )
+    outbox.post(connection, now, copies)
 
 
 def publish_progress(connection: Connection, now: float, key: str, data: JsonObject) -> None:
     """Tell every experiment of a running stage how far it is."""
+    copies: list[EventCopy] = []
     for row in _lock(connection, set(_users(connection, [key]).get(key, ()))):
-        _append(connection, now, row, [_Event("stage.progress", key, data)])
+        copies += _append(connection, now, row, [_Event("stage.progress", key, data)])
+    outbox.post(connection, now, copies)
 
 
 def publish_breach(connection: Connection, now: float, key: str, breach: Breach) -> None:
     """Tell every experiment of a running stage that a group was called, unless it knows: a stage
     that resumes sees the same again."""
+    copies: list[EventCopy] = []
     for row in _lock(connection, set(_users(connection, [key]).get(key, ()))):
         said = select(events.c.data).where(
             events.c.experiment_id == row.id,
@@ -111,7 +130,8 @@ def publish_breach(connection: Connection, now: float, key: str, breach: Breach)
         )
         if all(data["group"] != breach.group for data in connection.scalars(said)):
             data = breach.model_dump(mode="json")
-            _append(connection, now, row, [_Event("stage.breach", key, data)])
+            copies += _append(connection, now, row, [_Event("stage.breach", key, data)])
+    outbox.post(connection, now, copies)
 
 
 def chunks(items: Collection[str]) -> Iterator[list[str]]:
@@ -119,16 +139,6 @@ def chunks(items: Collection[str]) -> Iterator[list[str]]:
     listed = list(items)
     for start in range(0, len(listed), _CHUNK):
         yield listed[start : start + _CHUNK]
-
-
-def _experiment_event(state: ExperimentState) -> EventType:
-    names: dict[ExperimentState, EventType] = {
-        "running": "experiment.running",
-        "succeeded": "experiment.succeeded",
-        "failed": "experiment.failed",
-        "cancelled": "experiment.cancelled",
-    }
-    return names[state]
 
 
 def _users(connection: Connection, keys: Collection[str]) -> dict[str, list[str]]:
@@ -145,7 +155,10 @@ def _lock(connection: Connection, ids: Collection[str]) -> Iterator[Row[*tuple[A
     table = experiments.c
     for part in chunks(sorted(ids)):
         query = (
-            select(table.id, table.state, table.counts, table.event_seq, table.finished_at)
+            select(
+                *(table.id, table.kind, table.name, table.state),
+                *(table.counts, table.event_seq, table.finished_at),
+            )
             .where(table.id.in_(part))
             .order_by(table.id)
             .with_for_update(key_share=True)
@@ -155,27 +168,33 @@ def _lock(connection: Connection, ids: Collection[str]) -> Iterator[Row[*tuple[A
 
 def _append(
     connection: Connection, now: float, row: Row[*tuple[Any, ...]], news: Sequence[_Event]
-) -> None:
+) -> list[EventCopy]:
     if not news:
-        return
+        return []
     connection.execute(
         update(experiments).where(experiments.c.id == row.id).values(event_seq=bindparam("last")),
         {"last": row.event_seq + len(news)},
     )
+    run = RunRef(id=row.id, kind=row.kind, name=row.name)
+    copies = [
+        EventCopy(number, event.type, now, event.stage, event.data, run)
+        for number, event in enumerate(news, start=row.event_seq + 1)
+    ]
     connection.execute(
         insert(events),
         [
             {
                 "experiment_id": row.id,
-                "id": number,
-                "type": event.type,
+                "id": copy.id,
+                "type": copy.type,
                 "at": now,
-                "stage_key": event.stage,
-                "data": event.data,
+                "stage_key": copy.stage,
+                "data": copy.data,
             }
-            for number, event in enumerate(news, start=row.event_seq + 1)
+            for copy in copies
         ],
     )
+    return copies
 
 
 def _stopping(connection: Connection, experiment_id: str) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
-from sqlalchemy import Connection, Row, insert, select, tuple_, update
+from sqlalchemy import Connection, Row, delete, insert, select, tuple_, update
 
 from forgetscope.adapters.sql import experiments as experiment_moves
 from forgetscope.adapters.sql import values
@@ -158,6 +158,14 @@ class SqlSearches(Transactions):
                 experiment_moves.cancel(connection, now, experiment_id)
 
         self._change(cancel)
+
+    def delete_search(self, search_id: str) -> None:
+        def forget(connection: Connection, _: float) -> None:
+            if _find(connection, search_id).state == "running":
+                raise Conflict(f"Search {search_id!r} is running.", hint="Cancel it first.")
+            connection.execute(delete(searches).where(searches.c.id == search_id))
+
+        self._change(forget)
 
 
 def _dumped(facts: Facts) -> Any:

@@ -23,6 +23,7 @@ from forgetscope.schema.stage import StageState
 
 __all__ = [
     "attempts",
+    "baselines",
     "blob_uses",
     "blobs",
     "dataset_uses",
@@ -237,6 +238,17 @@ task_datasets = Table(
     metadata,
     Column("task_name", ForeignKey("tasks.name", ondelete="CASCADE"), primary_key=True),
     Column("digest", ForeignKey("datasets.digest"), primary_key=True, index=True),
+)
+
+baselines = Table(
+    "baselines",
+    metadata,
+    Column("name", Words, primary_key=True),
+    Column("audit_id", ForeignKey("experiments.id"), nullable=False, index=True),
+    Column("side", Words, nullable=False),
+    Column("contents", _json, nullable=False),
+    Column("created_at", _seconds, nullable=False),
+    Index(None, "created_at", "name"),
 )
 
 searches = Table(

@@ -53,6 +53,7 @@ def _run_row(row: Row[Any], spec: S) -> RunRow[S]:
         created_at=row.created_at,
         finished_at=row.finished_at,
         stages=row.counts,
+        last_event=row.event_seq,
     )
 
 

@@ -70,10 +70,15 @@ def _foot(results: AuditResults) -> Iterable[str]:
         "Points are percentage points of accuracy that the candidate lost, with intervals that "
         f"hold together at {100 * results.policy.confidence:g} % within a tier.",
         "",
-        f"Reference `{results.reference.fingerprint[:12]}`, candidate "
+        f"Reference `{results.reference.fingerprint[:12]}`{_baseline(results)}, candidate "
         f"`{results.candidate.fingerprint[:12]}`, policy `{results.policy_digest[:12]}`, engine "
         f"{plain(results.engine)}.",
     )
+
+
+def _baseline(results: AuditResults) -> str:
+    used = results.reference.baseline
+    return "" if used is None else f" (baseline {plain(used.name)}: audit `{used.audit}`)"
 
 
 def _rows(results: AuditResults) -> Iterator[str]:

@@ -51,10 +51,16 @@ class Trace(NamedTuple):
 
 
 class Sketch:
-    """How far an estimate has come: images of the sketch, then scalars."""
+    """How far an estimate has come: images of the sketch, then scalars.
 
-    def __init__(self, like: Sequence[Tensor], generator: torch.Generator) -> None:
+    Holds two vectors per image. `store` names another device for them, such as "cpu".
+    """
+
+    def __init__(
+        self, like: Sequence[Tensor], generator: torch.Generator, store: str | None = None
+    ) -> None:
         self.like = list(like)
+        self.store = store
         self.generator = generator
         self.images: list[Vector] = []
         self.diagonal: list[float] = []
@@ -73,17 +79,27 @@ class Sketch:
         }
 
     @classmethod
-    def restored(cls, tensors: Mapping[str, Tensor], like: Sequence[Tensor]) -> "Sketch":
+    def restored(
+        cls, tensors: Mapping[str, Tensor], like: Sequence[Tensor], store: str | None = None
+    ) -> "Sketch":
         """A sketch that goes on where `tensors` was taken, with the same bits.
 
         Raises InvalidInput when it was taken of other parameters.
         """
-        state = cls(like, torch.Generator())
+        state = cls(like, torch.Generator(), store)
         state.generator.set_state(tensors["generator"])
-        state.images = unpack("images", tensors, like)
+        state.images = unpack("images", tensors, like, store)
         state.diagonal = tensors["diagonal"].tolist()
         state.samples = tensors["samples"].tolist()
         return state
+
+    def kept(self, vector: Vector) -> Vector:
+        """Where vectors are kept."""
+        return vector if self.store is None else [x.to(self.store) for x in vector]
+
+    def used(self, vector: Vector) -> Vector:
+        """Where products are made."""
+        return [x.to(y.device) for x, y in zip(vector, self.like, strict=True)]
 
 
 def estimate_trace(
@@ -111,16 +127,17 @@ def estimate_trace(
             progress(sketch.products, None)
 
     while len(sketch.images) < rank:
-        sketch.images.append(operator.product(signs(sketch.like, sketch.generator)))
+        image = operator.product(signs(sketch.like, sketch.generator))
+        sketch.images.append(sketch.kept(image))
         told()
     basis = _orthonormal(sketch.images)
     for q in basis[len(sketch.diagonal) :]:
-        sketch.diagonal.append(dot(q, operator.product(q)))
+        sketch.diagonal.append(dot(q, operator.product(sketch.used(q))))
         told()
     while len(sketch.samples) < probes:
-        probe = signs(sketch.like, sketch.generator)
+        probe = sketch.kept(signs(sketch.like, sketch.generator))
         orthogonalise(probe, basis)
-        sketch.samples.append(dot(probe, operator.product(probe)))
+        sketch.samples.append(dot(probe, operator.product(sketch.used(probe))))
         told()
     exact = math.fsum(sketch.diagonal)
     mean = math.fsum(sketch.samples) / probes

@@ -29,15 +29,14 @@ def begin_sam(scene: Scene, params: JsonObject) -> Mitigation:
     def mitigate(backward: Callable[[], float]) -> float:
         before = _random_states(trained)
         loss = backward()
-        gradients = [p.grad for p in trained]
-        norm = torch.nn.utils.get_total_norm([g for g in gradients if g is not None])
+        norm = torch.nn.utils.get_total_norm([p.grad for p in trained if p.grad is not None])
         if float(norm) == 0.0:  # nowhere is worse
             return loss
         weights = [p.detach().clone() for p in trained]
         with torch.no_grad():
-            for parameter, gradient in zip(trained, gradients, strict=True):
-                if gradient is not None:
-                    parameter.add_(gradient * (radius / norm))
+            for parameter in trained:  # each gradient is let go at once: the next ones come
+                if parameter.grad is not None:
+                    parameter.add_(parameter.grad * (radius / norm))
                 parameter.grad = None
         _set_random_states(before)
         backward()

@@ -1,23 +1,23 @@
-"""Models and examples of the curvature benchmark, and their form for PyHessian."""
+"""Models and examples of the curvature benchmark."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
+from typing import NamedTuple
 
 import torch
 from peft import LoraConfig, get_peft_model
-from torch import Tensor, nn
+from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
 from forgetscope.modeling.answers import AnswerLoss
 from forgetscope.modeling.batches import Batch, Item, collate
 
 __all__ = [
-    "Logits",
+    "TASKS",
+    "Tuned",
     "adapted",
     "cost_items",
     "cost_model",
-    "loader",
-    "mean_loss",
     "micro_batches",
     "tuned_models",
 ]
@@ -25,37 +25,31 @@ __all__ = [
 VOCABULARY = 64
 FIRST = 10
 """Token ids below are the tasks' names and their verdicts."""
+TASKS = {
+    "copying": "the first 1 to 6 of 12 tokens",
+    "judging": "yes or no, in one token: most of 12 tokens from the upper half or not",
+    "shifting": "the first 1 to 6 tokens, each plus one",
+    "reversing": "the last 1 to 6 tokens, backwards",
+}
+CHAINS = (
+    ("copying", "judging"),
+    ("copying", "shifting"),
+    ("copying", "reversing"),
+    ("copying", "judging", "shifting"),
+    ("copying", "judging", "reversing"),
+)
 
 
-class Logits(nn.Module):
-    """A causal model as PyHessian wants one: a tensor in, a tensor [B, T − 1, V] out."""
+class Tuned(NamedTuple):
+    """A model at the end of a chain, and 16 of the examples that it was last trained on."""
 
-    def __init__(self, model: PreTrainedModel) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, ids: Tensor) -> Tensor:
-        logits: Tensor = self.model(input_ids=ids, use_cache=False).logits[:, :-1]
-        return logits
-
-
-def mean_loss(logits: Tensor, targets: Tensor) -> Tensor:
-    """Mean cross-entropy in nats over a batch's answer tokens; others have the target −100."""
-    return nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
+    name: str
+    model: PreTrainedModel
+    items: list[Item]
 
 
 def micro_batches(items: Sequence[Item], size: int) -> list[Batch]:
     return [collate([[i] for i in items[at : at + size]]) for at in range(0, len(items), size)]
-
-
-def loader(items: Sequence[Item], size: int) -> list[tuple[Tensor, Tensor]]:
-    """The same batches for PyHessian: ids [B, T] and targets [B, T − 1]."""
-    pairs = []
-    for batch in micro_batches(items, size):
-        targets = torch.full_like(batch.input_ids, -100)[:, :-1]
-        targets[batch.answers.rows, batch.answers.columns] = batch.answers.targets
-        pairs.append((batch.input_ids, targets))
-    return pairs
 
 
 def cost_model() -> LlamaForCausalLM:
@@ -77,17 +71,16 @@ def cost_items() -> list[Item]:
     return [Item(torch.randint(3, 1024, (128,), generator=draw).tolist(), 120) for _ in range(4)]
 
 
-def tuned_models() -> dict[str, tuple[PreTrainedModel, list[Item]]]:
-    """Small Llamas, first trained to copy, then each fine-tuned on another task; with 32 of its
-    examples."""
-    base = _llama(VOCABULARY, 96, 256, 3)
-    _train(base, _items("copying", 512, 0), 300, 2e-3)
-    models: dict[str, tuple[PreTrainedModel, list[Item]]] = {}
-    for task in ("reversing", "shifting", "judging"):
-        model, items = deepcopy(base), _items(task, 256, 1)
-        _train(model, items, 150, 5e-4)
-        models[task] = (model, items[:32])
-    return models
+def tuned_models() -> Iterator[Tuned]:
+    """Small Llamas, each fine-tuned along one of `CHAINS`; a shared beginning is trained once."""
+    base = _llama(VOCABULARY, 64, 172, 2)
+    _train(base, _items("copying", 256, 1), 400, 2e-3)
+    trained: dict[tuple[str, ...], LlamaForCausalLM] = {("copying",): base}
+    for chain in CHAINS:
+        model = trained[chain] = deepcopy(trained[chain[:-1]])
+        items = _items(chain[-1], 256, len(chain))
+        _train(model, items, 400, 1e-3)
+        yield Tuned(" → ".join(chain), model, items[:16])
 
 
 def _llama(vocabulary: int, hidden: int, inner: int, layers: int) -> LlamaForCausalLM:
@@ -106,17 +99,16 @@ def _llama(vocabulary: int, hidden: int, inner: int, layers: int) -> LlamaForCau
 
 _ANSWERS: dict[str, Callable[[list[int], int], list[int]]] = {
     "copying": lambda ids, length: ids[:length],
-    "reversing": lambda ids, length: ids[::-1][:length],
+    "judging": lambda ids, _: [8 if sum(i > 36 for i in ids) * 2 > len(ids) else 9],
     "shifting": lambda ids, length: [
         FIRST + (i - FIRST + 1) % (VOCABULARY - FIRST) for i in ids[:length]
     ],
-    "judging": lambda ids, _: [8 if sum(i > 36 for i in ids) * 2 > len(ids) else 9],
+    "reversing": lambda ids, length: ids[::-1][:length],
 }
 
 
 def _items(task: str, count: int, seed: int) -> list[Item]:
-    """Prompts of 12 tokens behind the task's name; answers of 1 to 6 tokens, or verdicts of
-    one."""
+    """Prompts of 12 tokens behind the task's name, and its answers."""
     draw = torch.Generator().manual_seed(seed)
     items = []
     for _ in range(count):
@@ -130,6 +122,9 @@ def _items(task: str, count: int, seed: int) -> list[Item]:
 def _train(model: PreTrainedModel, items: Sequence[Item], steps: int, rate: float) -> None:
     draw = torch.Generator().manual_seed(0)
     optimiser = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=0.0)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, rate, total_steps=steps, pct_start=0.1
+    )
     loss = AnswerLoss(model)
     for _ in range(steps):
         rows = torch.randint(0, len(items), (32,), generator=draw).tolist()
@@ -137,4 +132,6 @@ def _train(model: PreTrainedModel, items: Sequence[Item], steps: int, rate: floa
         value = loss(*batch) / batch.answers.targets.numel()
         optimiser.zero_grad()
         value.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
+        schedule.step()
