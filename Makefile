@@ -17,7 +17,7 @@ demo-real: $(VENV)/.demo ## the same on real data: ToxiGenQA and ARC
 	$(BIN)/forgetscope demo --spec examples/real-data.yaml
 
 test: check servers compose .venv-clients/.made ## set up everything, check, and run all tests on real servers
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest
 
 check: $(VENV)/.test ## formatting, lint, types, import rules, no breaking change of the API
 	$(BIN)/ruff format --check .

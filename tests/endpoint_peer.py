@@ -27,9 +27,10 @@ def echo(body: Body) -> Body:
 
 
 class Peer:
-    """`answer` takes (path, body) and gives (status, headers, body)."""
+    """`answer` takes (path, body) and gives (status, headers, body). `limit`: see `LIMIT`."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 0, limit: int = LIMIT) -> None:
+        self.limit = limit
         self.asked: list[tuple[str, dict[str, str], Body]] = []
         self.answer: Callable[[str, Body], tuple[int, dict[str, str], bytes]] = self.well
         peer = self
@@ -54,14 +55,14 @@ class Peer:
             def log_message(self, *_: object) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
         self.model = EndpointModel(source="endpoint", url=self.url, model="m")
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def well(self, path: str, body: Body) -> tuple[int, dict[str, str], bytes]:
-        models = {"data": [{"id": "m", "created": len(self.asked), "max_model_len": LIMIT}]}
-        if any(text.count(" ") >= LIMIT for text in body.get("prompt", ())):
+        models = {"data": [{"id": "m", "created": len(self.asked), "max_model_len": self.limit}]}
+        if any(text.count(" ") >= self.limit for text in body.get("prompt", ())):
             return 400, {}, b"the text: offensive"
         return 200, {}, json.dumps(models if path.endswith("/models") else echo(body)).encode()
 
@@ -69,6 +70,12 @@ class Peer:
         """As a model that was trained a little more."""
         status, headers, said = self.well(path, body)
         return status, headers, said.replace(b"-3.0", b"-3.01")
+
+    def batching(self, path: str, body: Body) -> tuple[int, dict[str, str], bytes]:
+        """As a server that gives words of three letters another score in a request of one text."""
+        status, headers, said = self.well(path, body)
+        alone = len(body.get("prompt", ())) == 1
+        return status, headers, said.replace(b"-3.0", b"-1.0") if alone else said
 
     def says(self, status: int, body: object = None, **headers: str) -> None:
         named = {name.replace("_", "-"): value for name, value in headers.items()}

@@ -282,6 +282,6 @@ def test_records_of_the_first_schema_are_kept_and_get_a_library(
     records.add_experiment("y", SPEC, plan_of(reading("data", "abc")), request_digest="d")
     with old.connect() as connection:
         assert connection.scalars(select(dataset_uses.c.digest)).all() == [digest("abc")]
-        assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar() == (
-            "0004"
-        )
+        at = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    versions = Path(sql.__file__).parent / "migrations" / "versions"
+    assert at == max(path.name.partition("_")[0] for path in versions.glob("*_*.py"))

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from e2e.conftest import Embedded
+from endpoint_peer import Peer
 from safetensors.torch import load_file, save_file
 
 from forgetscope.client import InvalidRequest
@@ -77,3 +78,44 @@ def test_the_next_model_is_audited_against_one_that_is_gone(embedded: Embedded) 
     with pytest.raises(InvalidRequest, match="'safety' has other items"):
         submit(embedded, BASELINE, new, TASK | {"evaluation_examples": 59})
     client.baselines.delete("production")
+
+
+def test_a_served_model_is_audited_against_one_that_the_server_has_no_more(
+    embedded: Embedded,
+) -> None:
+    client = embedded.client
+    rules = {"task": "safety", "margin": 0.9, "min_items": 2, "min_clusters": 2}
+    spec: dict[str, object] = {
+        "tasks": [TASK],
+        "policy": {"name": "release", "tasks": [rules]},
+        "bootstrap_replicates": 200,
+    }
+    peer = Peer(int(embedded.endpoint.rpartition(":")[2]), limit=2000)
+    model = {"source": "endpoint", "url": peer.url, "model": "m"}
+    evaluation = {"noise_floor": {"items": 8}}
+    try:
+        first = client.audits.submit(
+            {**spec, "reference": model, "candidate": model, "evaluation": evaluation}
+        )
+        (calm,) = results(embedded, first).rows
+        assert calm.noise_floor == 0
+        assert "noise floor" not in calm.reason
+        client.baselines.put("served", first)
+
+        peer.answer = peer.batching
+        second = client.audits.submit(
+            {**spec, "reference": BASELINE | {"name": "served"}, "candidate": model}
+        )
+        found = results(embedded, second)
+    finally:
+        peer.stop()
+    its = {stage.key for stage in client.audits.stages(first)}
+    new = sorted(s.kind for s in client.audits.stages(second) if s.key not in its)
+    assert new == ["audit", "evaluate", "noise_floor", "prepare_model"], "the candidate's alone"
+    assert found.reference.fingerprint != found.candidate.fingerprint
+    (noisy,) = found.rows
+    assert (noisy.noise_floor, noisy.verdict) == (1, "underpowered")
+    assert noisy.reason == "the margin 0.9 lies below the noise floor 1"
+    (noise,) = found.noise
+    assert {condition.engine for condition in noise.measured.conditions} == {"endpoint"}
+    client.baselines.delete("served")

@@ -147,7 +147,7 @@ def test_the_generated_python_client_audits(generated: Any, checkpoints: Checkpo
 
 
 def test_the_generated_python_client_lists_uploads_and_gets_problems(
-    generated: Any, embedded: Embedded, checkpoints: Checkpoints
+    generated: Any, embedded: Embedded, undisturbed: str
 ) -> None:
     from forgetscope_api import Client
     from forgetscope_api.api.datasets import upload_dataset
@@ -192,7 +192,7 @@ def test_the_generated_python_client_lists_uploads_and_gets_problems(
 
     # Without it the answer is a stream, which the generator does not know.
     with Client(embedded.client.base_url, headers={"Accept": "application/json"}) as as_json:
-        events = list_experiment_events.sync(experiment.id, client=as_json, after=2, limit=5)
+        events = list_experiment_events.sync(undisturbed, client=as_json, after=2, limit=5)
     assert isinstance(events, PageEventView)
     assert [event.id for event in events.items] == [3, 4, 5, 6, 7]
 

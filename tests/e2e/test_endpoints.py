@@ -38,7 +38,7 @@ SPEC: dict[str, object] = {
     "name": "served",
     "tasks": [{"evaluation_examples": 32, **task} for task in TASKS],
     "policy": {"name": "p", "tasks": [{"task": task["id"], "margin": 0.5} for task in TASKS]},
-    "evaluation": {"noise_floor": None},
+    "evaluation": {"noise_floor": {"items": 6}},
 }
 
 
@@ -116,6 +116,15 @@ def test_a_served_model_gets_the_scores_that_its_files_get(
     assert results.engine == "endpoint"
     assert set(results.candidate.files) == {"endpoint.json"}
     assert results.candidate.fingerprint.startswith("probed/")
+    floors = {one.task: one.measured for one in results.noise}
+    # What this model writes is no expression, and no item of that task is scored.
+    assert {task: floor.floor for task, floor in floors.items()} == {
+        row.task: row.noise_floor for row in results.rows
+    }
+    assert (floors["written"].left_out, floors["written"].floor) == (6, None)
+    for floor in (floors["safety"], floors["letters"]):
+        assert (floor.items, floor.floor) == (6, 0)
+        assert all(pair.largest is not None and pair.largest < 1e-3 for pair in floor.pairs)
     local = {"source": "local", "path": str(folder)}
     engine = {"engine": "transformers", "max_length": LIMIT, "noise_floor": None}
     here, _ = audit(embedded, reference=local, candidate=local, evaluation=engine)

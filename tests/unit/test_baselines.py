@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from unit.test_audit_plan import spec as audit_spec
+from unit.test_endpoints import MODEL, probed
 from unit.test_plan import facts as experiment_facts
 from unit.test_plan import of_kind
 
@@ -30,10 +31,10 @@ def facts(items: Mapping[str, str] = ITEMS, **changes: Any) -> Facts:
     return found._replace(**{"tasks": tasks, **changes})
 
 
-def pinned(side: str = "candidate", **contents: Any) -> Pinned:
-    """Of an audit of the model /m on the tasks s1 and c1."""
+def pinned(side: str = "candidate", first: Plan | None = None, **contents: Any) -> Pinned:
+    """Of an audit of the model /m on the tasks s1 and c1, or of another one."""
     old, its = facts(model_fingerprint="model"), facts(model_fingerprint="other")
-    first = build_audit_plan(audit_spec(), old, its, judged_on=DAY)
+    first = first or build_audit_plan(audit_spec(), old, its, judged_on=DAY)
     audit = first.stages[-1]
     values = {
         "model": {"source": "local", "path": "/m"},
@@ -169,6 +170,53 @@ def test_scores_of_code_that_scored_otherwise_are_refused(monkeypatch: pytest.Mo
     )
     with pytest.raises(InvalidSpec, match="earlier version"):
         with_settings(spec(), baseline)
+
+
+def served(shift: float) -> Facts:
+    info = probed(shift)
+    return facts(endpoint=info, model_fingerprint=info.fingerprint)
+
+
+SERVED = MODEL.model_dump(mode="json")
+
+
+def pinned_endpoint() -> Pinned:
+    """Of an audit of two models behind an endpoint."""
+    asked = audit_spec(reference=SERVED, candidate=SERVED)
+    first = build_audit_plan(asked, served(0.0), served(0.1), judged_on=DAY)
+    its = {"model": SERVED, "fingerprint": probed(0.1).fingerprint, "engine": "endpoint"}
+    return pinned(first=first, **its)
+
+
+def test_a_baseline_behind_an_endpoint_is_compared_with_a_model_behind_one() -> None:
+    baseline = pinned_endpoint()
+    asked = with_settings(spec(candidate=SERVED), baseline)
+    found = build_audit_plan(asked, baseline, served(0.2), judged_on=DAY)
+    assert found.engine == "endpoint"
+    done = {stage.key for stage in baseline.stages}
+    new = [stage for stage in found.stages if stage.key not in done]
+    kinds = [stage.kind for stage in new]
+    assert sorted(kinds) == [
+        *("audit", "evaluate", "evaluate", "noise_floor", "noise_floor", "prepare_model"),
+    ]
+    audit = found.stages[-1]
+    scored = [stage for stage in new if stage.kind in {"evaluate", "noise_floor"}]
+    assert {stage.params["engine"] for stage in scored} == {"endpoint"}
+    assert {stage.inputs["base"] for stage in scored} == {audit.inputs["candidate"]}
+
+
+def test_a_baseline_and_a_candidate_have_endpoints_both_or_neither() -> None:
+    local = {"source": "local", "path": "/n"}
+    for baseline, candidate, its, where in (
+        (pinned_endpoint(), local, facts(), "/candidate"),
+        (pinned(), SERVED, served(0.2), "/reference"),
+    ):
+        asked = with_settings(spec(candidate=candidate), baseline)
+        with pytest.raises(InvalidSpec, match="not compared") as caught:
+            build_audit_plan(asked, baseline, its, judged_on=DAY)
+        assert caught.value.where == where
+    with pytest.raises(InvalidSpec, match=r"with engine 'endpoint'.* with 'vllm'"):
+        with_settings(spec(candidate=SERVED, evaluation={"engine": "vllm"}), pinned_endpoint())
 
 
 def test_another_safety_classifier_is_refused() -> None:

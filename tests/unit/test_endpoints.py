@@ -173,8 +173,7 @@ def test_servers_score_both_models_or_neither() -> None:
     }
     prepared = [s.params for s in found.stages if s.kind == "prepare_model"]
     assert all(params["endpoint"]["fingerprint"] == params["fingerprint"] for params in prepared)
-    assert not [s for s in found.stages if s.kind == "noise_floor"]
-    assert any("noise floor is not measured" in note for note in found.notes)
+    assert found.notes == ()
     for sides, where in (
         ({"reference": False}, "/reference"),
         ({"candidate": False}, "/candidate"),
@@ -182,6 +181,21 @@ def test_servers_score_both_models_or_neither() -> None:
         with pytest.raises(InvalidSpec, match="not compared") as error:
             plan(**sides)
         assert error.value.where == where and "vllm serve" in (error.value.hint or "")
+
+
+def test_the_noise_floor_is_that_of_the_references_server() -> None:
+    found = plan(evaluation={"noise_floor": {"items": 40}})
+    noisy = [s for s in found.stages if s.kind == "noise_floor"]
+    audit = found.stages[-1]
+    assert [s.key for s in noisy] == [audit.inputs["noise-0"], audit.inputs["noise-1"]]
+    for stage in noisy:
+        assert stage.params == {"engine": "endpoint", "items": 40, "other_engine": None}
+        assert stage.inputs["base"] == audit.inputs["reference"]
+    without = plan(evaluation={"noise_floor": None})
+    assert not [s for s in without.stages if s.kind == "noise_floor"]
+    with pytest.raises(InvalidSpec, match="no other engine") as error:
+        plan(evaluation={"noise_floor": {"other_engine": True}})
+    assert error.value.where == "/evaluation/noise_floor/other_engine"
 
 
 def test_an_engine_of_the_platform_cannot_score_what_it_does_not_see() -> None:

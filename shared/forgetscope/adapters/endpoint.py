@@ -74,6 +74,10 @@ class HttpEndpoints:
     ) -> None:
         self._caller = Caller(allowed, tokens, patience, sleep=sleep)
 
+    @property
+    def texts_at_once(self) -> int:
+        return TEXTS_PER_REQUEST * REQUESTS_AT_ONCE
+
     def served(self, model: EndpointModel) -> ServedModel:
         found = self._caller.call("GET", model.url, "/models", None, _Models).data
         for one in found:

@@ -6,13 +6,9 @@ from forgetscope.schema.audit import AuditSpec
 from forgetscope.schema.endpoint import EndpointModel
 from forgetscope.schema.errors import InvalidSpec
 
-__all__ = ["ENDPOINT_REASON", "NO_NOISE", "scored_by_servers"]
+__all__ = ["ENDPOINT_REASON", "scored_by_servers"]
 
 ENDPOINT_REASON = "endpoint, because the servers of the models score them."
-NO_NOISE = (
-    "The noise floor is not measured: how its server batches cannot be changed from outside. Each "
-    "scoring checks instead that the answers to the probes stay within the server's own spread."
-)
 
 
 def scored_by_servers(spec: AuditSpec, pinned: Pinned | None) -> bool:

@@ -7,7 +7,7 @@ Of a baseline they are those that have scored it.
 
 from datetime import date
 
-from forgetscope.core.audit_engine import ENDPOINT_REASON, NO_NOISE, scored_by_servers
+from forgetscope.core.audit_engine import ENDPOINT_REASON, scored_by_servers
 from forgetscope.core.baselines import Pinned
 from forgetscope.core.collector import Collector
 from forgetscope.core.engines import ENDPOINT, EngineName, ScoredBy, choose_engine
@@ -45,7 +45,7 @@ def build_audit_plan(
             hint="Audit fewer tasks at once.",
         )
     engine: ScoredBy
-    if served := scored_by_servers(spec, pinned):
+    if scored_by_servers(spec, pinned):
         engine, engine_reason = ENDPOINT, ENDPOINT_REASON
     else:
         engine, engine_reason = _engine(spec, pinned, known, candidate)
@@ -80,11 +80,7 @@ def build_audit_plan(
             inputs[f"{side}-{i}"] = plan.score(
                 "evaluate", {}, label, tokens, base=model, data=data[use.id]
             )
-    noises = (
-        []
-        if engine == ENDPOINT
-        else list(noise_stages(spec.evaluation.noise_floor, spec.tasks, known, engine))
-    )
+    noises = list(noise_stages(spec.evaluation.noise_floor, spec.tasks, known, engine))
     for noise in noises:
         inputs[str(noise.use["role"])] = plan.score(
             "noise_floor",
@@ -132,7 +128,6 @@ def build_audit_plan(
             pinned.note() if pinned is not None else None,
             known.model_note,
             candidate.model_note,
-            NO_NOISE if served else None,
         )
     )
     return Plan(

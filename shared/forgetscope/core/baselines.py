@@ -66,7 +66,7 @@ def with_settings(spec: AuditSpec, pinned: Pinned) -> AuditSpec:
     name, contents = pinned.used.name, pinned.contents
     asked = spec.evaluation.model_fields_set if "evaluation" in spec.model_fields_set else set()
     fixed = {field: getattr(contents.evaluation, field) for field in SETTINGS}
-    fixed["engine"] = "auto" if contents.engine == ENDPOINT else contents.engine
+    fixed["engine"] = contents.engine
     for field, value in fixed.items():
         own = getattr(spec.evaluation, field)
         if field in asked and own != value and (field, own) != ("engine", "auto"):
@@ -77,7 +77,8 @@ def with_settings(spec: AuditSpec, pinned: Pinned) -> AuditSpec:
                 hint="Leave it out: it is taken from the baseline.",
             )
     noise = (spec if "noise_floor" in asked else contents).evaluation.noise_floor
-    evaluation = ScoringSpec.model_validate({**fixed, "noise_floor": noise})
+    engine = "auto" if contents.engine == ENDPOINT else contents.engine
+    evaluation = ScoringSpec.model_validate({**fixed, "engine": engine, "noise_floor": noise})
     return spec.model_copy(update={"evaluation": evaluation})
 
 

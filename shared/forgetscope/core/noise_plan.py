@@ -3,16 +3,17 @@
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from forgetscope.core.engines import EngineName, choose_engine
+from forgetscope.core.engines import ENDPOINT, EngineName, ScoredBy, choose_engine
 from forgetscope.core.facts import Facts
 from forgetscope.schema.base import JsonObject
+from forgetscope.schema.errors import InvalidSpec
 from forgetscope.schema.experiment import ScoredTask
 from forgetscope.schema.noise import NoiseSpec
 from forgetscope.schema.plan import StageLabel
 
 __all__ = ["NoiseStage", "noise_stages"]
 
-SCORINGS = 4  # conditions of one engine, see `schema.noise.NoiseSpec`
+SCORINGS = 4  # conditions of one engine or server, see `schema.noise.NoiseSpec`
 
 
 class NoiseStage(NamedTuple):
@@ -29,11 +30,12 @@ def noise_stages(
     asked: NoiseSpec | None,
     tasks: Sequence[ScoredTask],
     facts: Facts,
-    engine: EngineName,
+    engine: ScoredBy,
     model: tuple[tuple[str, ...], int | None] = ((), None),
 ) -> Iterator[NoiseStage]:
     """One stage for each task on `model`, (chain, seed). Raises UnknownName or InvalidSpec when
-    the other engine is asked for and is not installed or cannot run the model."""
+    the other engine is asked for and is not installed or cannot run the model, as no engine of this
+    platform can that of an endpoint."""
     if asked is None:
         return
     other = _other(engine, facts) if asked.other_engine else None
@@ -49,12 +51,19 @@ def noise_stages(
         )
 
 
-def _other(engine: EngineName, facts: Facts) -> EngineName:
+def _other(engine: ScoredBy, facts: Facts) -> EngineName:
+    where = "/evaluation/noise_floor/other_engine"
+    if engine == ENDPOINT:
+        raise InvalidSpec(
+            "a model behind an endpoint has no other engine than its server.",
+            where=where,
+            hint="Leave it out: its server is asked in other ways.",
+        )
     return choose_engine(
         "transformers" if engine == "vllm" else "vllm",
         parameters=facts.model_parameters,
         head_size=facts.model_head_size,
         accelerator=facts.accelerator,
         available=facts.engines,
-        where="/evaluation/noise_floor/other_engine",
+        where=where,
     )[0]

@@ -24,6 +24,10 @@ class Endpoints(Protocol):
     speak the protocol; `where` is the address.
     """
 
+    @property
+    def texts_at_once(self) -> int:
+        """Bound on the texts of one call that wait for an answer at once."""
+
     def served(self, model: EndpointModel) -> ServedModel:
         """What the server says of the model."""
 

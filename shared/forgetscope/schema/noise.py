@@ -1,12 +1,20 @@
 """The noise floor: how far scores of one model lie apart when nothing that matters has changed."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from forgetscope.schema.base import Digest, Value
 
-__all__ = ["NoiseCondition", "NoiseFloor", "NoisePair", "NoiseSpec", "TaskNoise"]
+__all__ = [
+    "Condition",
+    "EndpointCondition",
+    "NoiseCondition",
+    "NoiseFloor",
+    "NoisePair",
+    "NoiseSpec",
+    "TaskNoise",
+]
 
 
 class NoiseSpec(Value):
@@ -25,7 +33,7 @@ class NoiseSpec(Value):
     other_engine: bool = Field(
         default=False,
         description="score with the other engine, too; on a CPU vLLM takes about 15 seconds to "
-        "start for each task",
+        "start for each task; not for models behind endpoints",
     )
 
 
@@ -41,6 +49,23 @@ class NoiseCondition(Value):
     )
     batch_tokens: int = Field(ge=1, description="the worker's setting for the engine")
     shuffled: bool
+
+
+class EndpointCondition(Value):
+    """A way to ask a server for the items. What it puts into one batch, with the requests of others
+    among them, is not seen from outside: only what arrives together is varied."""
+
+    name: Literal["usual", "quarter", "single", "shuffled"]
+    engine: Literal["endpoint"]
+    engine_version: str
+    texts_at_once: int = Field(
+        ge=1,
+        description="bound on the texts that wait for an answer at once; 1: each is asked alone",
+    )
+    shuffled: bool
+
+
+Condition = Annotated[NoiseCondition | EndpointCondition, Field(discriminator="engine")]
 
 
 class NoisePair(Value):
@@ -87,9 +112,11 @@ class NoiseFloor(Value):
     bound: float | None = Field(ge=0, le=1)
     reason: str | None = None
     confidence: float = Field(gt=0.5, lt=1)
-    dtype: Literal["float32", "bfloat16"]
-    device: str
-    conditions: tuple[NoiseCondition, ...]
+    dtype: Literal["float32", "bfloat16"] | None = Field(
+        description="null: that of the server behind an endpoint, which does not tell it"
+    )
+    device: str | None = Field(description="null: that of the server behind an endpoint")
+    conditions: tuple[Condition, ...]
     conditions_digest: Digest = Field(description="of conditions, dtype and device")
     pairs: tuple[NoisePair, ...]
 

@@ -30,15 +30,16 @@ def test_the_verdict_comes_first_and_what_failed_leads_the_table() -> None:
     assert text.startswith("## ForgetScope audit failed: the policy is breached\n")
     rows = table(text)
     assert [cells[1] for cells in rows][:2] == ["velin", "dorrak"]
-    assert rows[0][2:7] == [
+    assert rows[0][2:8] == [
         "accuracy lost",
         "+20.0 [+17.0, +23.0]",
         "5.0",
+        "0.2",
         "400",
         "fails (breach)",
     ]
-    assert "1600 items in 320 clusters" in rows[1][7]
-    assert [cells[6] for cells in rows[-3:]] == ["pass", "pass", "pass"]
+    assert "1600 items in 320 clusters" in rows[1][8]
+    assert [cells[7] for cells in rows[-3:]] == ["pass", "pass", "pass"]
     assert len(rows) == len(mixed().rows)
     assert "The required task bias is missing." in text
 

@@ -42,7 +42,7 @@ def noise_line(measured: NoiseFloor) -> str:
     if any(pair.texts for pair in measured.pairs):
         most = max(pair.changed_texts / pair.texts for pair in measured.pairs if pair.texts)
         said.append(f"up to {percent(most)} of the texts")
-    said.append(f"{', '.join(engines)}, {measured.dtype}, {measured.device}")
+    said.append(", ".join(filter(None, (*engines, measured.dtype, measured.device))))
     return f"{percent(measured.floor)} ({'; '.join(said)})"
 
 

@@ -6,7 +6,7 @@ kept of a model that was exchanged meanwhile.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from forgetscope.app.endpoint_file import read_endpoint
 from forgetscope.app.endpoints import look_at, require_same
@@ -24,7 +24,7 @@ from forgetscope.schema.endpoint import EndpointInfo
 from forgetscope.schema.errors import InvalidInput
 from forgetscope.schema.example import Example
 
-__all__ = ["evaluate_endpoint"]
+__all__ = ["endpoint_answers", "evaluate_endpoint"]
 
 EXAMPLES_AT_ONCE = 64
 # Before answers whose tokens are counted; any text that ends like a prompt would do.
@@ -39,18 +39,13 @@ def evaluate_endpoint(work: Work, io: StageIO, endpoints: Endpoints) -> JsonObje
     """
     info = read_endpoint(io.input("base"))
     examples = read_examples(io.input("data"))
+
+    def report(done: int) -> None:
+        io.progress(done, len(examples), "examples")
+
     require_same(info, look_at(endpoints, info.model))
-    rows: dict[str, Prediction] = {}
-    for part in _parts([e for e in examples if e.form == "choice"]):
-        rows |= _choose(endpoints, info, part)
-        io.progress(len(rows), len(examples), "examples")
-    texts = [e for e in examples if e.form == "generate"]
-    for new_tokens, those in _by_budget(endpoints, info, texts).items():
-        for part in _parts(those):
-            rows |= _write(endpoints, info, part, new_tokens, io)
-            io.progress(len(rows), len(examples), "examples")
+    told = endpoint_answers(endpoints, info, examples, io, report)
     require_same(info, look_at(endpoints, info.model))
-    told = [rows[example.id] for example in examples]
     write_predictions(io.output / PREDICTIONS, told)
     return {
         "items": len(told),
@@ -59,6 +54,27 @@ def evaluate_endpoint(work: Work, io: StageIO, endpoints: Endpoints) -> JsonObje
         "engine": work.params["engine"],
         "engine_version": info.served.owned_by or "unknown",
     }
+
+
+def endpoint_answers(
+    endpoints: Endpoints,
+    info: EndpointInfo,
+    examples: Sequence[Example],
+    io: StageIO,
+    report: Callable[[int], None],
+) -> list[Prediction]:
+    """What the model says about every example, in their order. `report` is called with the number
+    of examples done. Raises as `Endpoints` does."""
+    rows: dict[str, Prediction] = {}
+    for part in _parts([e for e in examples if e.form == "choice"]):
+        rows |= _choose(endpoints, info, part)
+        report(len(rows))
+    texts = [e for e in examples if e.form == "generate"]
+    for new_tokens, those in _by_budget(endpoints, info, texts).items():
+        for part in _parts(those):
+            rows |= _write(endpoints, info, part, new_tokens, io)
+            report(len(rows))
+    return [rows[example.id] for example in examples]
 
 
 def _parts(examples: Sequence[Example]) -> Iterator[Sequence[Example]]:

@@ -22,8 +22,10 @@ def stages(endpoints: Endpoints) -> StageTable:
         return evaluation.evaluate(work, io, cache)
 
     def measure_noise(work: Work, io: StageIO) -> JsonObject:
-        from forgetscope.evaluator import noise
+        from forgetscope.evaluator import noise, remote_noise
 
+        if work.params["engine"] == ENDPOINT:
+            return remote_noise.measure_endpoint_noise(work, io, endpoints)
         return noise.measure_noise(work, io, cache)
 
     return {"evaluate": evaluate, "noise_floor": measure_noise}

@@ -23,8 +23,8 @@ LIMIT = 60_000
 
 SHOWN = 400  # characters of one cell or sentence; the JSON has all of them
 HEAD = (
-    "| task | group | what | points | margin | items | verdict | why |",
-    "|---|---|---|--:|--:|--:|---|---|",
+    "| task | group | what | points | margin | noise floor | items | verdict | why |",
+    "|---|---|---|--:|--:|--:|--:|---|---|",
 )
 MARKS = {"failed": "**fails**", "undecided": "**undecided**", "tolerated": "tolerated"}
 # These stand for themselves. Not what begins a list ("1. a", "1) a", "- a", "+ a"), a link
@@ -94,6 +94,7 @@ def _cells(case: Case, row: AuditRow, results: AuditResults) -> Iterator[str]:
     yield WHAT[row.what]
     yield plain(points(row.estimate))
     yield "–" if row.margin is None else f"{100 * row.margin:.1f}"
+    yield "–" if row.noise_floor is None else f"{100 * row.noise_floor:.1f}"
     yield f"{row.items}"
     yield row.verdict if how == "passed" else f"{MARKS[how]} ({row.verdict})"
     why = row.reason

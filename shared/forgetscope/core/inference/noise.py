@@ -8,7 +8,7 @@ from scipy import stats
 
 from forgetscope.core.identity import digest_of
 from forgetscope.core.predictions import Prediction
-from forgetscope.schema.noise import NoiseCondition, NoiseFloor, NoisePair
+from forgetscope.schema.noise import EndpointCondition, NoiseCondition, NoiseFloor, NoisePair
 
 __all__ = ["CONFIDENCE", "changed_bound", "noise_floor"]
 
@@ -18,10 +18,14 @@ Answers = Sequence[Prediction]
 
 
 def noise_floor(
-    answers: Sequence[tuple[NoiseCondition, Answers]], *, dtype: str, device: str
+    answers: Sequence[tuple[NoiseCondition | EndpointCondition, Answers]],
+    *,
+    dtype: str | None,
+    device: str | None,
 ) -> NoiseFloor:
     """Compare what was said under every condition (at least two), all on the same items in the
-    same order. Raises ValueError where they are not."""
+    same order; `dtype` and `device` are None where a server does not tell them. Raises ValueError
+    where the items are others."""
     _same_items([rows for _, rows in answers])
     conditions = tuple(condition for condition, _ in answers)
     scored = [

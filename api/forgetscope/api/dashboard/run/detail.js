@@ -50,13 +50,13 @@ export class Detail {
     const stage = this.run.stages.get(this.key);
     replace(this.state, stateBadge(stage.state));
     replace(this.progress, stage.state === "running" && stageProgress(stage));
-    if (stage.state === this.drawn) return;
+    if (stamp(stage) === this.drawn) return;
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.key && this.load(), REFRESH_SECONDS * 1000);
   }
 
   draw(stage) {
-    this.drawn = stage.state;
+    this.drawn = stamp(stage);
     // What a reader has opened stays open.
     const open = new Set([...this.node.querySelectorAll("details[open]")].map((d) => d.dataset.part));
     const focused = this.node.contains(document.activeElement) && document.activeElement.tagName === "H2";
@@ -100,6 +100,11 @@ export class Detail {
       );
     return folded("inputs", `Needs ${keys.length} ${keys.length === 1 ? "stage" : "stages"}`, h("ul", {}, keys.map(link)));
   }
+}
+
+/** Differs when there is something new to read: a quick retry can end as the first try did. */
+function stamp(stage) {
+  return [stage.state, stage.attempt, stage.finished_at].join(" ");
 }
 
 /**

@@ -113,10 +113,15 @@ export class Run {
     this.timer = null;
     try {
       const view = await get(this.path, {}, { signal: this.signal });
+      if (OVER.includes(view.state) && this.close) {
+        // Over before the events have said so, as after a break: they would not be waited for.
+        await this.open();
+        for (const key of this.stages.keys()) this.tell(key);
+        return;
+      }
       this.view = view;
       this.viewedAt = Date.now();
-      if (this.over) this.stop();
-      else if (!this.close) this.follow(view.last_event);
+      if (!this.over && !this.close) this.follow(view.last_event);
       this.tell();
     } catch (error) {
       if (this.signal.aborted) return;

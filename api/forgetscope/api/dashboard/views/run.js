@@ -212,7 +212,7 @@ class RunPage {
       await run.open();
       this.graph.draw(run.stages);
       this.table.draw(run.stages, run.total);
-      this.update([]);
+      this.update([...run.stages.keys()]);
     } catch (error) {
       if (!run.signal.aborted) replace(this.connection, problemBox(error));
     }
