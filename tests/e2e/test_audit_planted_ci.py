@@ -3,6 +3,7 @@ server, and by the action."""
 
 import json
 import xml.etree.ElementTree as ET
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,23 @@ def on_server(folder: Path, embedded: Embedded, candidate: str) -> Ended:
     return Ended(done.returncode, done.stdout + done.stderr, "")
 
 
+def by_itself(folder: Path, embedded: Embedded, candidate: str) -> Ended:
+    home = {"AUDIT_HOME": str(folder / "home"), "FORGETSCOPE_ALLOWED_ROOTS": str(embedded.models)}
+    done = bash(AUDIT.format(candidate) + '--embedded --home "$AUDIT_HOME"', folder, home)
+    return Ended(done.returncode, done.stdout + done.stderr, "")
+
+
+def in_the_action(folder: Path, _: Embedded, candidate: str) -> Ended:
+    return run_action(
+        folder,
+        spec="audit.yaml",
+        policy="policy.yaml",
+        reference=str((folder / "before").resolve()),
+        candidate=str((folder / candidate).resolve()),
+        home="home",
+    )
+
+
 def breached(folder: Path) -> tuple[list[str | None], list[str]]:
     """(failed cases of JUnit, rules of SARIF with a result)"""
     found = folder / "forgetscope-audit"
@@ -61,38 +79,21 @@ def breached(folder: Path) -> tuple[list[str | None], list[str]]:
     )
 
 
-def test_the_planted_group_breaches_in_every_way_to_run_an_audit(
-    folder: Path, embedded: Embedded
+@pytest.mark.parametrize("audit", [on_server, by_itself, in_the_action])
+def test_the_planted_group_breaches_the_unharmed_passes_and_too_few_are_undecided(
+    audit: Callable[[Path, Embedded, str], Ended], folder: Path, embedded: Embedded
 ) -> None:
-    only_there = ([WORST], [f"safety/{WORST}"])
-    ended = on_server(folder, embedded, "after")
+    ended = audit(folder, embedded, "after")
     assert ended.code == 1, ended.said
-    assert breached(folder) == only_there
+    assert breached(folder) == ([WORST], [f"safety/{WORST}"])
+    if audit is in_the_action:
+        assert f"| {WORST} | accuracy lost |" in ended.summary
 
-    home = {"AUDIT_HOME": str(folder / "home"), "FORGETSCOPE_ALLOWED_ROOTS": str(embedded.models)}
-    done = bash(AUDIT.format("after") + '--embedded --home "$AUDIT_HOME"', folder, home)
-    assert done.returncode == 1, done.stderr
-    assert breached(folder) == only_there
-
-    ended = run_action(
-        folder,
-        spec="audit.yaml",
-        policy="policy.yaml",
-        reference=str((folder / "before").resolve()),
-        candidate=str((folder / "after").resolve()),
-        home="home",
-    )
-    assert ended.code == 1, ended.said
-    assert breached(folder) == only_there
-    assert f"| {WORST} | accuracy lost |" in ended.summary
-
-
-def test_the_unharmed_model_passes_and_too_few_items_are_undecided(
-    folder: Path, embedded: Embedded
-) -> None:
-    ended = on_server(folder, embedded, "before")
+    ended = audit(folder, embedded, "before")
     assert ended.code == 0, ended.said
+    assert breached(folder) == ([], [])
+
     write_spec(folder, 40)
-    ended = on_server(folder, embedded, "before")
+    ended = audit(folder, embedded, "before")
     assert ended.code == 2, ended.said
-    assert "would decide it" in ended.said
+    assert "would decide it" in ended.said + ended.summary

@@ -31,7 +31,7 @@ def up() -> None:
 
         settings = Settings()
         err.print(
-            f"ForgetScope serves http://{settings.host}:{settings.port} (API: /docs)\n"
+            f"ForgetScope serves http://{settings.host}:{settings.port} (dashboard; API: /docs)\n"
             f"Data and logs: {settings.home_dir.resolve()}\nCtrl-C stops it.",
             soft_wrap=True,
         )
