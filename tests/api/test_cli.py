@@ -161,7 +161,7 @@ def test_ctrl_c_stops_watching_and_not_the_experiment(cli: Cli) -> None:
     assert process.stderr is not None
     assert "stages done" in process.stderr.readline(), "it watches"
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=120)
+    _, said = process.communicate(timeout=20)
     assert process.returncode == 130
     assert "goes on" in said and f"forgetscope watch {experiment}" in said
     assert "queued" in cli("list", "--state", "queued")

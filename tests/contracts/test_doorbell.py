@@ -98,8 +98,8 @@ def test_a_ring_reaches_the_worker_of_its_queue_and_no_other(
     bell = CeleryDoorbell(app)
     bell.ring("train", KEY)
     bell.ring("evaluate", "cd" * 32)
-    assert train.hears(60) == KEY
-    assert evaluate.hears(60) == "cd" * 32
+    assert train.hears(20) == KEY
+    assert evaluate.hears(20) == "cd" * 32
     assert train.hears(0.5) == ""
 
 
@@ -107,7 +107,7 @@ def test_a_ring_before_any_worker_lives_is_heard_later(
     app: Celery, listen: Callable[[str, str], Listener]
 ) -> None:
     CeleryDoorbell(app).ring("analyse", KEY)
-    assert listen(app.conf.broker_url, "analyse").hears(60) == KEY
+    assert listen(app.conf.broker_url, "analyse").hears(20) == KEY
 
 
 def test_the_queues_are_quorum_queues(app: Celery) -> None:
@@ -128,7 +128,7 @@ def test_no_queues_for_delayed_messages_are_made(
 ) -> None:
     listener = listen(app.conf.broker_url, "train")
     CeleryDoorbell(app).ring("train", KEY)
-    assert listener.hears(60) == KEY
+    assert listener.hears(20) == KEY
     with app.connection_for_write() as connection:
         channel = connection.channel()
         with pytest.raises(connection.channel_errors, match="NOT_FOUND"):
@@ -140,9 +140,9 @@ def test_a_worker_ends_soon_after_sigterm(
 ) -> None:
     listener = listen(app.conf.broker_url, "train")
     CeleryDoorbell(app).ring("train", KEY)
-    assert listener.hears(60) == KEY
+    assert listener.hears(20) == KEY
     listener.process.send_signal(signal.SIGTERM)
-    assert listener.end(30) == 0
+    assert listener.end(5) == 0
 
 
 def test_a_worker_can_be_stopped_by_another_of_its_threads(
@@ -150,8 +150,8 @@ def test_a_worker_can_be_stopped_by_another_of_its_threads(
 ) -> None:
     listener = listen(app.conf.broker_url, "train")
     CeleryDoorbell(app).ring("train", "stop")
-    assert listener.hears(60) == "stop"
-    assert listener.end(30) == 0
+    assert listener.hears(20) == "stop"
+    assert listener.end(5) == 0
 
 
 def test_a_broker_killed_and_restarted_is_found_again(
@@ -161,7 +161,7 @@ def test_a_broker_killed_and_restarted_is_found_again(
     bell = CeleryDoorbell(app, clock=lambda: now[0])
     listener = listen(app.conf.broker_url, "train")
     bell.ring("train", KEY)
-    assert listener.hears(60) == KEY
+    assert listener.hears(20) == KEY
     # RabbitMQ 3.10 loses a quorum queue for ever when killed within a second or two of its birth
     # ("leader not known", rabbitmq-server issue 15725).
     time.sleep(5)
@@ -188,7 +188,7 @@ def test_a_worker_ends_on_sigterm_while_it_waits_for_a_broker(
     listener = listen(NOWHERE, "train")
     time.sleep(4)
     listener.process.send_signal(signal.SIGTERM)
-    assert listener.end(30) == 0
+    assert listener.end(10) == 0
 
 
 def test_a_bell_whose_broker_is_down_is_quiet_for_a_while_and_then_tries_again() -> None:

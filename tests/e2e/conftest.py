@@ -3,7 +3,7 @@ from collections.abc import Iterator
 
 import pytest
 from e2e.processes import SPEC, Service, finish, free_port, ready, wait_for
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from forgetscope.client import Client
 
@@ -34,7 +34,7 @@ class Embedded:
             },
             log=self.home / "up.log",
         )
-        wait_for("the platform is ready", lambda: ready(self.client))
+        wait_for("the platform is ready", lambda: ready(self.client), seconds=60)
 
     def stop(self) -> None:
         self.client.close()
@@ -75,3 +75,11 @@ def browser() -> Iterator[Browser]:
         )
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    page = browser.new_page(viewport={"width": 1200, "height": 900})
+    page.set_default_timeout(30_000)
+    yield page
+    page.close()

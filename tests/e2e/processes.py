@@ -19,11 +19,11 @@ PROJECT = Path(__file__).parents[2]
 SPEC: JsonObject = {
     "name": "end to end",
     "tasks": [
-        {"name": "synthetic_safety", "train_examples": 384, "evaluation_examples": 400},
-        {"name": "synthetic_capability", "train_examples": 384, "evaluation_examples": 400},
+        {"name": "synthetic_safety", "train_examples": 512, "evaluation_examples": 400},
+        {"name": "synthetic_capability", "train_examples": 512, "evaluation_examples": 400},
     ],
     "chains": {"generate": "safety_capability_pairs"},
-    "training": {"learning_rate": 1e-3, "epochs": 3, "batch_size": 16},
+    "training": {"learning_rate": 1e-3, "epochs": 4, "batch_size": 16},
     "evaluation": {"engine": "transformers"},
     "analysis": {"bootstrap_replicates": 500},
 }
@@ -123,7 +123,7 @@ def alive(pid: int) -> bool:
         return False
 
 
-def wait_for(what: str, condition: Callable[[], bool], *, seconds: float = 240) -> None:
+def wait_for(what: str, condition: Callable[[], bool], *, seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
@@ -147,7 +147,7 @@ def running(client: Client, experiment_id: str, kind: str) -> list[str]:
     ]
 
 
-def finish(client: Client, experiment_id: str, *, seconds: float = 400) -> None:
+def finish(client: Client, experiment_id: str, *, seconds: float = 240) -> None:
     """Wait for success; the failures are the message otherwise."""
 
     def over() -> bool:

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import signal
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -51,14 +50,6 @@ def audit(embedded: Embedded) -> str:
     audit_id = audits.submit(AUDIT)
     audits.wait(audit_id)
     return audit_id
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    page = browser.new_page(viewport={"width": 1200, "height": 900})
-    page.set_default_timeout(30_000)
-    yield page
-    page.close()
 
 
 def address(embedded: Embedded, route: str) -> str:

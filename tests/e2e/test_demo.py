@@ -36,7 +36,7 @@ def test_the_demo_ends_with_the_matrix_forgetting_and_a_report(tmp_path: Path) -
     assert done.returncode == 0, done.stderr[-3000:]
     for heading in ("Accuracy in percent", "Forgetting in points", "Biased forgetting"):
         assert heading in done.stdout
-    assert re.search(r"left.*: \d+ of \d+ stages done", done.stderr), "the time left is told"
+    assert re.search(r"about .* left", done.stderr), "progress comes with the time left"
     report = re.search(r"Report: (\S+\.html)", done.stdout)
     assert report is not None
     assert "</html>" in Path(report[1]).read_text(encoding="utf-8")

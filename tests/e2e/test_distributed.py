@@ -75,7 +75,7 @@ class Distributed:
             "evaluate": self._service("evaluate", "worker", "evaluate"),
             "analyse": self._service("analyse", "worker", "analyse"),
         }
-        wait_for("the gateway is ready", lambda: ready(self.client))
+        wait_for("the gateway is ready", lambda: ready(self.client), seconds=60)
 
     def _service(self, name: str, *command: str) -> Service:
         home = self.folder / name
@@ -124,18 +124,18 @@ def test_killed_anywhere_the_experiment_ends_in_the_same_bytes(
     wait_for("it trains", lambda: _progressed(client, experiment_id))
     orphans = services["train"].children()
     services["train"].kill()
-    wait_for("its stage process is gone", lambda: not any(alive(p) for p in orphans))
+    wait_for("its stage process is gone", lambda: not any(alive(p) for p in orphans), seconds=20)
     services["train"].restart()
 
-    wait_for("it trains again", lambda: _attempts(client, experiment_id) >= 2)
+    wait_for("it trains again", lambda: _attempts(client, experiment_id) >= 2, seconds=60)
     before = _attempts(client, experiment_id)
     wait_for("the stage process is up", lambda: bool(services["train"].children()))
     for pid in services["train"].children():
         os.kill(pid, signal.SIGKILL)
-    wait_for("it is tried again", lambda: _attempts(client, experiment_id) > before)
+    wait_for("it is tried again", lambda: _attempts(client, experiment_id) > before, seconds=60)
 
     distributed.proxy.slow.set()
-    wait_for("it uploads", distributed.proxy.uploading.is_set)
+    wait_for("it uploads", distributed.proxy.uploading.is_set, seconds=120)
     services["train"].kill()
     distributed.proxy.slow.clear()
     services["train"].restart()
@@ -171,7 +171,7 @@ def test_database_broker_and_store_may_die_while_it_runs(
         server.kill()
         time.sleep(2)
         server.start()
-        wait_for("the gateway is ready again", lambda: ready(client))
+        wait_for("the gateway is ready again", lambda: ready(client), seconds=60)
     finish(client, experiment_id, seconds=400)
     assert digests(client, experiment_id) == digests(embedded.client, undisturbed)
 

@@ -132,10 +132,16 @@ def _plain(
     left = _left(countdown.left()) if board.done < board.total else "nothing left to do"
     console.print(f"{left}: {board.done} of {board.total} stages done", soft_wrap=True)
     next_progress = now() + PLAIN_PROGRESS_EVERY_SECONDS
+    estimated = countdown.left() is not None
     for event in events:
         line = board.apply(event)
         if line is not None:
             console.print(f"[{board.done}/{board.total}]", line, markup=True, soft_wrap=True)
+        if not estimated:
+            # The first estimate is told as soon as there is one.
+            countdown.ask()
+            if estimated := countdown.left() is not None:
+                next_progress = now()
         if now() >= next_progress:
             next_progress = now() + PLAIN_PROGRESS_EVERY_SECONDS
             countdown.ask()
